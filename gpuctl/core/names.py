@@ -1,0 +1,64 @@
+"""Names that cross into commands, tags and labels: one grammar each, checked once."""
+
+import re
+from datetime import UTC, datetime
+
+_PROJECT = re.compile(r"[a-z0-9][a-z0-9-]{0,29}/[a-z0-9][a-z0-9-]{0,29}\Z")
+_MACHINE = re.compile(r"[a-z][a-z0-9-]{0,39}\Z")
+_USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}\Z")
+
+
+def project_name(text: str) -> str:
+    """`client/project`, or ValueError with the grammar."""
+    if not _PROJECT.match(text):
+        raise ValueError(
+            f"{text!r} is not a project name: it is client/project, "
+            "each 1 to 30 of a-z, 0-9 and -, not starting with -"
+        )
+    return text
+
+
+def machine_name(text: str) -> str:
+    """A machine's name, also a legal Google instance name and ssh Host, or ValueError."""
+    if not _MACHINE.match(text) or text.endswith("-"):
+        raise ValueError(
+            f"{text!r} is not a machine name: 1 to 40 of a-z, 0-9 and -, "
+            "starting with a letter, not ending with -"
+        )
+    return text
+
+
+def user_name(text: str) -> str:
+    """A login name, or ValueError."""
+    if not _USER.match(text):
+        raise ValueError(f"{text!r} is not a login name: a-z, 0-9, _ and -, at most 32")
+    return text
+
+
+def client_of(project: str) -> str:
+    """The part before the slash."""
+    return project.partition("/")[0]
+
+
+def label_of_project(project: str) -> str:
+    """Google labels know no slash: `acme/vision` -> `acme__vision`."""
+    return project.replace("/", "__")
+
+
+def project_of_label(label: str) -> str | None:
+    """The reverse; None when the label is no project of ours."""
+    text = label.replace("__", "/", 1)
+    return text if _PROJECT.match(text) else None
+
+
+def label_of_time(moment: datetime) -> str:
+    """Google labels know no colon and no capital: `20261122t101500z`."""
+    return moment.astimezone(UTC).strftime("%Y%m%dt%H%M%Sz")
+
+
+def time_of_label(label: str) -> datetime | None:
+    """The reverse; None when it is not one."""
+    try:
+        return datetime.strptime(label, "%Y%m%dt%H%M%Sz").replace(tzinfo=UTC)
+    except ValueError:
+        return None

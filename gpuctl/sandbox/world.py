@@ -1,0 +1,185 @@
+"""What the sandbox's parts share: one clock that can be moved, one lock, and bare machines."""
+
+import heapq
+import itertools
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+
+class Handle:
+    """A planned action that can be called off."""
+
+    def __init__(self) -> None:
+        self.cancelled = False
+
+    def cancel(self) -> None:
+        """Call it off; harmless when it has run."""
+        self.cancelled = True
+
+
+class SandboxClock:
+    """Real time plus an offset that only grows; runs planned actions when they are due.
+
+    `advance` runs what falls due on the way at its own time, in order: a machine whose
+    deadline is passed by a jump of twenty days ends at its deadline, not at the jump's end.
+    """
+
+    def __init__(
+        self, offset: timedelta = timedelta(), on_change: Callable[[timedelta], None] | None = None
+    ) -> None:
+        self.lock = threading.RLock()
+        self._offset = offset
+        self._frozen_at: datetime | None = None
+        self._queue: list[tuple[datetime, int, Handle, Callable[[], None]]] = []
+        self._count = itertools.count()
+        self._on_change = on_change
+        self._wake = threading.Event()
+
+    @property
+    def offset(self) -> timedelta:
+        """How far ahead of real time the sandbox is."""
+        return self._offset
+
+    def now(self) -> datetime:
+        """The sandbox's time, aware UTC."""
+        with self.lock:
+            return self._frozen_at or datetime.now(UTC) + self._offset
+
+    def call_at(self, when: datetime, action: Callable[[], None]) -> Handle:
+        """Plan an action, run under the lock; at once (soon) when `when` has passed."""
+        handle = Handle()
+        with self.lock:
+            heapq.heappush(self._queue, (when, next(self._count), handle, action))
+        self._wake.set()
+        return handle
+
+    def call_in(self, seconds: float, action: Callable[[], None]) -> Handle:
+        """Plan an action that many sandbox seconds from now."""
+        return self.call_at(self.now() + timedelta(seconds=seconds), action)
+
+    def advance(self, by: timedelta) -> None:
+        """Move time forward, running what falls due at its own time."""
+        if by < timedelta():
+            raise ValueError("the sandbox's clock only goes forward")
+        with self.lock:
+            target = self.now() + by
+            while self._queue and self._queue[0][0] <= target:
+                when, _, handle, action = heapq.heappop(self._queue)
+                if handle.cancelled:
+                    continue
+                self._frozen_at = max(when, self._frozen_at or self.now())
+                action()
+            self._frozen_at = None
+            self._offset = target - datetime.now(UTC)
+            if self._on_change:
+                self._on_change(self._offset)
+
+    def run_due(self) -> None:
+        """Run what is due now."""
+        with self.lock:
+            while self._queue and self._queue[0][0] <= self.now():
+                _, _, handle, action = heapq.heappop(self._queue)
+                if not handle.cancelled:
+                    action()
+
+    def run_forever(self, stop: threading.Event) -> None:
+        """Body of the thread that keeps planned actions going in real time."""
+        while not stop.is_set():
+            self.run_due()
+            self._wake.clear()
+            with self.lock:
+                wait = (self._queue[0][0] - self.now()).total_seconds() if self._queue else 1.0
+            self._wake.wait(max(0.01, min(wait, 1.0)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Boot:
+    """What a bare machine is started with."""
+
+    id: str
+    """Unique over both clouds: the instance id on AWS, the VM's numeric id on Google."""
+    cloud: str
+    """`aws` or `gcp`: which metadata service it sees."""
+    name: str
+    region: str
+    zone: str
+    type: str
+    user_data: bytes
+    """AWS user-data (maybe gzip) or Google startup-script: really run, as the machine's root."""
+    user: str
+    authorized_keys: Sequence[str]
+    gpu: str | None = None
+    gpus: int = 0
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """What the metadata service tells: `spot` (with its time), `rebalance`, `preempted`."""
+
+    kind: str
+    at: datetime
+
+
+class Metal(Protocol):
+    """Bare machines: a directory, a shell over real SSH on loopback, a metadata service each."""
+
+    def boot(self, boot: Boot, on_poweroff: Callable[[], None]) -> None:
+        """Start it (again: its directory is kept); SSH answers soon after.
+
+        `on_poweroff` is called under the clock's lock when the guest powers itself off.
+        """
+
+    def power_off(self, id: str) -> None:  # noqa: A002 - the clouds' own word
+        """Stop all that runs on it, keep its directory. Idempotent."""
+
+    def destroy(self, id: str) -> None:  # noqa: A002
+        """Stop it and remove its directory. Idempotent."""
+
+    def notify(self, id: str, notice: Notice | None) -> None:  # noqa: A002
+        """Put a notice into its metadata service, or take it back."""
+
+    def set_tags(self, id: str, tags: Mapping[str, str]) -> None:  # noqa: A002
+        """Change what its metadata service says of tags (AWS) or attributes (Google)."""
+
+    def authorize(self, id: str, keys: Sequence[str]) -> None:  # noqa: A002
+        """Replace its user's authorized keys (Google's ssh-keys metadata is live)."""
+
+    def console(self, id: str) -> str:  # noqa: A002
+        """Its console output, with the host keys as cloud-init prints them."""
+
+    def host_keys(self, id: str) -> Sequence[str]:  # noqa: A002
+        """Its public host keys, `ssh-ed25519 AAAA…`."""
+
+
+class NoMetal:
+    """Machines that exist in the emulator only: for tests of an API that need no SSH."""
+
+    def boot(self, boot: Boot, on_poweroff: Callable[[], None]) -> None:
+        """Nothing happens."""
+
+    def power_off(self, id: str) -> None:  # noqa: A002
+        """Nothing happens."""
+
+    def destroy(self, id: str) -> None:  # noqa: A002
+        """Nothing happens."""
+
+    def notify(self, id: str, notice: Notice | None) -> None:  # noqa: A002
+        """Nothing happens."""
+
+    def set_tags(self, id: str, tags: Mapping[str, str]) -> None:  # noqa: A002
+        """Nothing happens."""
+
+    def authorize(self, id: str, keys: Sequence[str]) -> None:  # noqa: A002
+        """Nothing happens."""
+
+    def console(self, id: str) -> str:  # noqa: A002, ARG002
+        """Nothing was printed."""
+        return ""
+
+    def host_keys(self, id: str) -> Sequence[str]:  # noqa: A002, ARG002
+        """None."""
+        return ()
