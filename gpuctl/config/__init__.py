@@ -1,0 +1,1 @@
+"""What the user has set: TOML files and environment -> frozen values, or every mistake at once."""
