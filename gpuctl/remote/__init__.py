@@ -1,0 +1,1 @@
+"""OpenSSH, rsync and tmux on the user's side: argv in, results out."""
