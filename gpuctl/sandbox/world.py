@@ -2,11 +2,14 @@
 
 import heapq
 import itertools
+import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
+
+_LOG = logging.getLogger(__name__)
 
 
 class Handle:
@@ -33,6 +36,7 @@ class SandboxClock:
         self.lock = threading.RLock()
         self._offset = offset
         self._frozen_at: datetime | None = None
+        self._horizon: datetime | None = None
         self._queue: list[tuple[datetime, int, Handle, Callable[[], None]]] = []
         self._count = itertools.count()
         self._on_change = on_change
@@ -42,6 +46,15 @@ class SandboxClock:
     def offset(self) -> timedelta:
         """How far ahead of real time the sandbox is."""
         return self._offset
+
+    @property
+    def horizon(self) -> datetime | None:
+        """Where the `advance` in progress will end; None when time passes by itself."""
+        return self._horizon
+
+    def glance(self) -> datetime:
+        """Now, without the lock: for those whom the thread that advances time waits for."""
+        return datetime.now(UTC) + self._offset
 
     def now(self) -> datetime:
         """The sandbox's time, aware UTC."""
@@ -65,17 +78,25 @@ class SandboxClock:
         if by < timedelta():
             raise ValueError("the sandbox's clock only goes forward")
         with self.lock:
-            target = self.now() + by
-            while self._queue and self._queue[0][0] <= target:
-                when, _, handle, action = heapq.heappop(self._queue)
-                if handle.cancelled:
-                    continue
-                self._frozen_at = max(when, self._frozen_at or self.now())
-                action()
-            self._frozen_at = None
-            self._offset = target - datetime.now(UTC)
-            if self._on_change:
-                self._on_change(self._offset)
+            if self._horizon is not None:
+                raise ValueError("the clock is being advanced already")
+            target = self._horizon = self.now() + by
+            try:
+                while self._queue and self._queue[0][0] <= target:
+                    when, _, handle, action = heapq.heappop(self._queue)
+                    if handle.cancelled:
+                        continue
+                    self._frozen_at = max(when, self._frozen_at or self.now())
+                    self._move_to(self._frozen_at)  # what the action starts reads the offset
+                    action()
+            finally:
+                self._frozen_at = self._horizon = None
+                self._move_to(target)
+
+    def _move_to(self, moment: datetime) -> None:
+        self._offset = max(self._offset, moment - datetime.now(UTC))
+        if self._on_change:
+            self._on_change(self._offset)
 
     def run_due(self) -> None:
         """Run what is due now."""
@@ -88,7 +109,10 @@ class SandboxClock:
     def run_forever(self, stop: threading.Event) -> None:
         """Body of the thread that keeps planned actions going in real time."""
         while not stop.is_set():
-            self.run_due()
+            try:
+                self.run_due()
+            except Exception:  # one broken action must not stop time for all others
+                _LOG.exception("a planned action failed")
             self._wake.clear()
             with self.lock:
                 wait = (self._queue[0][0] - self.now()).total_seconds() if self._queue else 1.0
@@ -113,15 +137,22 @@ class Boot:
     authorized_keys: Sequence[str]
     gpu: str | None = None
     gpus: int = 0
+    market: str = "on-demand"
+    project: str = "sandbox-project"
+    """Google's project, as its metadata service tells it."""
     tags: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notice:
-    """What the metadata service tells: `spot` (with its time), `rebalance`, `preempted`."""
+    """What the metadata service tells: `spot` (with its time), `rebalance`, `preempted`,
+    `maintenance`.
+    """
 
     kind: str
     at: datetime
+    action: str = "terminate"
+    """What will be done to a spot machine: `terminate`, `stop` or `hibernate`."""
 
 
 class Metal(Protocol):
