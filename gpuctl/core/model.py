@@ -316,7 +316,7 @@ class Priced:
     """A thing whose price is asked for. `zone` None = the price holds for the region."""
 
     provider: str
-    region: str
+    region: str | None
     zone: str | None
     kind: Kind
     sku: str

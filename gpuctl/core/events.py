@@ -1,0 +1,202 @@
+"""What the ledger holds: facts, each with an id, never totals, never changed afterwards.
+
+Money facts are the records of the public interchange format (contract, section 5); the others
+tell what gpuctl meant to do and what came of it, and are how a crash is recovered from.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+
+from gpuctl.core.model import EndedBy, Evidence, Kind, Market, Unit
+
+Json = str | int | bool | None | list["Json"] | dict[str, "Json"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """One uninterrupted run of one billable thing; `end` None = still running.
+
+    `start` anchors AWS's spot hours: nothing ever moves it. `payer` is the client when the run
+    is on the client's own account: shown, never billed.
+    """
+
+    id: str
+    provider: str
+    account: str | None
+    region: str | None
+    zone: str | None
+    resource: str
+    kind: Kind
+    sku: str
+    market: Market
+    quantity: Decimal
+    start: datetime
+    end: datetime | None
+    ended_by: EndedBy | None
+    project: str | None
+    session: str | None = None
+    machine: str | None = None
+    payer: str | None = None
+    evidence: Evidence | None = None
+    extra: Mapping[str, Json] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """A run that was open has ended. Of several, the one with the best evidence holds."""
+
+    id: str
+    usage: str
+    end: datetime
+    ended_by: EndedBy | None
+    evidence: Evidence | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Price:
+    """USD per unit from `since` on, for a key that may leave region and zone open."""
+
+    id: str
+    provider: str
+    region: str | None
+    zone: str | None
+    kind: Kind
+    sku: str
+    market: Market
+    unit: Unit
+    usd: Decimal
+    since: datetime
+    source: str | None = None
+    extra: Mapping[str, Json] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Switch:
+    """From `at` on, what runs on `resource` is for `project` (None = nobody's)."""
+
+    id: str
+    resource: str
+    project: str | None
+    at: datetime
+    extra: Mapping[str, Json] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Split:
+    """Over [since, until) the resource's cost is shared; `idle` is nobody's share."""
+
+    id: str
+    resource: str
+    since: datetime
+    until: datetime
+    shares: Mapping[str, Decimal]
+    idle: Decimal
+    idle_absorbed: bool
+    extra: Mapping[str, Json] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adjust:
+    """A correction in USD (negative = credit) for a project, with the reason in words."""
+
+    id: str
+    project: str | None
+    at: datetime
+    usd: Decimal
+    note: str
+    extra: Mapping[str, Json] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leased:
+    """A machine was given the right to exist until `deadline`."""
+
+    id: str
+    """The lease's own id, also in the machine's tags."""
+    name: str
+    project: str
+    provider: str
+    account: str
+    template: str
+    at: datetime
+    deadline: datetime
+    ceiling: datetime
+    idle_stop_s: int | None = None
+    budget: Decimal | None = None
+    payer: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extended:
+    """A lease has a new deadline."""
+
+    id: str
+    lease: str
+    at: datetime
+    deadline: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intent:
+    """About to do something that costs or ends cost. Written before it is sent."""
+
+    id: str
+    """The idempotency token of this very attempt."""
+    lease: str
+    verb: str
+    """`start`, `stop` or `delete`."""
+    at: datetime
+    machine: str | None = None
+    """The cloud's own id where it is known already (stop, delete)."""
+    order: Mapping[str, Json] = field(default_factory=dict)
+    """Everything needed to send the very same order again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What came of an intent: `done` or `failed`; none yet = nobody knows."""
+
+    id: str
+    intent: str
+    at: datetime
+    result: str
+    machine: str | None = None
+    code: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Armed:
+    """The machine itself reported that its dead-man's switch is set to `deadline`."""
+
+    id: str
+    lease: str
+    at: datetime
+    deadline: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """A machine as last reported, written when something about it changed; for `ps --cached`."""
+
+    id: str
+    machine: str
+    at: datetime
+    snapshot: Mapping[str, Json]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Missed:
+    """A listing that should have shown a machine did not. Twice, apart, is the start of proof."""
+
+    id: str
+    machine: str
+    at: datetime
+
+
+MoneyEvent = Usage | Ended | Price | Switch | Split | Adjust
+"""What the bill is a function of."""
+
+Event = MoneyEvent | Leased | Extended | Intent | Outcome | Armed | Seen | Missed

@@ -1,0 +1,95 @@
+"""How each cloud bills each kind of thing: one table, so that pricing a ledger loads no provider.
+
+Sources: AWS "Instance lifecycle" (billed states), "Billing for interrupted Spot Instances", EBS
+pricing page (per second, 60 s minimum, month of the calendar), "VPC billing and usage reports"
+(IPv4 per second); Google "VM instance pricing" (per second, one minute minimum), "Spot VMs
+pricing" (the price in effect while running), "Disks and images pricing".
+"""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import Enum
+from functools import cache
+from zoneinfo import ZoneInfo
+
+from gpuctl.core.model import Kind, Unit
+
+
+class SpotPricing(Enum):
+    """When a change of the spot price reaches a running machine."""
+
+    AT_INSTANCE_HOUR = "at the start of each hour counted from launch"
+    AT_ONCE = "at once"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """How one kind is billed by one provider.
+
+    `minimum_s`: each run is billed at least so long. `waived_within_s`: a spot run that the
+    provider itself ended sooner costs nothing. `free_per_month`: units that an account has
+    free in each month, shared by use.
+    """
+
+    unit: Unit
+    minimum_s: int = 0
+    spot: SpotPricing = SpotPricing.AT_ONCE
+    waived_within_s: int = 0
+    free_per_month: Decimal = Decimal(0)
+
+
+_BILLING_ZONE = {"aws": "UTC", "gcp": "America/Los_Angeles"}
+
+_UNIT = {
+    Kind.COMPUTE: Unit.HOUR,
+    Kind.VCPU: Unit.HOUR,
+    Kind.RAM: Unit.HOUR,
+    Kind.GPU: Unit.HOUR,
+    Kind.DISK: Unit.MONTH,
+    Kind.DISK_IOPS: Unit.MONTH,
+    Kind.DISK_THROUGHPUT: Unit.MONTH,
+    Kind.SNAPSHOT: Unit.MONTH,
+    Kind.OBJECT_STORAGE: Unit.MONTH,
+    Kind.IPV4: Unit.HOUR,
+    Kind.EGRESS: Unit.GB,
+    Kind.CROSS_AZ: Unit.GB,
+}
+
+_MINUTE = 60
+
+_RULES: dict[tuple[str, Kind], Rule] = {
+    ("aws", Kind.COMPUTE): Rule(
+        unit=Unit.HOUR,
+        minimum_s=_MINUTE,
+        spot=SpotPricing.AT_INSTANCE_HOUR,
+        waived_within_s=3_600,
+    ),
+    ("aws", Kind.DISK): Rule(unit=Unit.MONTH, minimum_s=_MINUTE),
+    ("aws", Kind.DISK_IOPS): Rule(unit=Unit.MONTH, minimum_s=_MINUTE),
+    ("aws", Kind.DISK_THROUGHPUT): Rule(unit=Unit.MONTH, minimum_s=_MINUTE),
+    ("aws", Kind.IPV4): Rule(unit=Unit.HOUR, minimum_s=_MINUTE),
+    ("aws", Kind.EGRESS): Rule(unit=Unit.GB, free_per_month=Decimal(100)),
+    ("gcp", Kind.COMPUTE): Rule(unit=Unit.HOUR, minimum_s=_MINUTE),
+    ("gcp", Kind.VCPU): Rule(unit=Unit.HOUR, minimum_s=_MINUTE),
+    ("gcp", Kind.RAM): Rule(unit=Unit.HOUR, minimum_s=_MINUTE),
+    ("gcp", Kind.GPU): Rule(unit=Unit.HOUR, minimum_s=_MINUTE),
+}
+
+MARKET_KINDS = frozenset({Kind.COMPUTE, Kind.VCPU, Kind.RAM, Kind.GPU})
+"""Kinds whose price depends on the market; the price of all others has none."""
+
+
+def rule_for(provider: str, kind: Kind) -> Rule:
+    """The rule of a provider for a kind; kinds without one of their own have no minimum."""
+    return _RULES.get((provider, kind)) or _plain(kind)
+
+
+@cache
+def _plain(kind: Kind) -> Rule:
+    return Rule(unit=_UNIT[kind])
+
+
+@cache
+def billing_zone(provider: str | None) -> ZoneInfo:
+    """Whose clocks cut the provider's months and days: UTC on AWS, Los Angeles on Google."""
+    return ZoneInfo(_BILLING_ZONE.get(provider or "", "UTC"))

@@ -1,0 +1,255 @@
+"""The embedded ledger: one SQLite file, a rollback journal, every write in one short transaction.
+
+Rollback journal and `synchronous=EXTRA` instead of WAL: gpuctl writes a few rows an hour, and
+SQLite before 3.51.3 can corrupt a WAL on reset (sqlite.org/wal.html#walresetbug).
+"""
+
+import contextlib
+import os
+import sqlite3
+import stat
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from gpuctl.core.errors import LedgerError
+from gpuctl.core.events import Event
+from gpuctl.core.interchange import RecordError, canonical, read_line, type_of
+from gpuctl.ledger.chain import GENESIS, link
+from gpuctl.ledger.verdict import Verdict
+
+APPLICATION_ID = 0x67707563  # "gpuc"
+SCHEMA_VERSION = 1
+_BUSY_S = 30.0
+
+_SCHEMA = """
+CREATE TABLE events (
+    seq  INTEGER PRIMARY KEY,
+    id   TEXT NOT NULL UNIQUE,
+    type TEXT NOT NULL,
+    body TEXT NOT NULL,
+    hash TEXT NOT NULL
+) STRICT;
+CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+CREATE TRIGGER events_are_never_changed BEFORE UPDATE ON events
+    BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
+CREATE TRIGGER events_are_never_deleted BEFORE DELETE ON events
+    BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
+"""
+
+
+class SqliteLedger:
+    """Events in a file. Every method may raise LedgerError, which names the file."""
+
+    def __init__(self, path: Path, *, install: str) -> None:
+        self._path = path
+        self._new_install = install
+        self._connection: sqlite3.Connection | None = None
+
+    @property
+    def location(self) -> str:
+        """Where the ledger is, for messages."""
+        return str(self._path)
+
+    @property
+    def install(self) -> str:
+        """The id of this installation, made with the ledger; also in every machine's tags."""
+        with self._reading() as db:
+            row = db.execute("SELECT value FROM facts WHERE name = 'install'").fetchone()
+        return str(row[0])
+
+    @property
+    def head(self) -> str:
+        """The hash of the last event; 64 zeros when there is none."""
+        with self._reading() as db:
+            return _head(db)[1]
+
+    def events(self) -> Sequence[Event]:
+        """Everything, oldest first."""
+        with self._reading() as db:
+            rows = db.execute("SELECT seq, body FROM events ORDER BY seq").fetchall()
+        return [self._event(seq, body) for seq, body in rows]
+
+    def append(self, events: Iterable[Event]) -> int:
+        """Add what is not there yet, durably, all or nothing; how many were new.
+
+        LedgerError when an id is there already with other content.
+        """
+        rows = [(event.id, type_of(event), canonical(event)) for event in events]
+        if not rows:
+            return 0
+        with self._writing() as db:
+            seq, head = _head(db)
+            added = 0
+            for id_, kind, body in rows:
+                known = db.execute("SELECT body FROM events WHERE id = ?", (id_,)).fetchone()
+                if known is not None:
+                    if known[0] != body:
+                        raise LedgerError(
+                            f"{self._path}: event {id_} is there already with other content",
+                            hint="gpuctl ledger verify",
+                        )
+                    continue
+                head, added = link(head, body), added + 1
+                db.execute(
+                    "INSERT INTO events (seq, id, type, body, hash) VALUES (?, ?, ?, ?, ?)",
+                    (seq + added, id_, kind, body, head),
+                )
+        return added
+
+    def verify(self) -> Verdict:
+        """Walk the chain and let SQLite check its own pages; says what is wrong, raises nothing."""
+        problems: list[str] = []
+        count, head = 0, GENESIS
+        with self._reading() as db:
+            problems += [
+                f"{self._path}: {row[0]}"
+                for row in db.execute("PRAGMA integrity_check")
+                if row[0] != "ok"
+            ]
+            for seq, id_, body, digest in db.execute(
+                "SELECT seq, id, body, hash FROM events ORDER BY seq"
+            ):
+                count += 1
+                head = link(head, body)
+                problems += self._row_problems(seq, id_, body, count)
+                if digest != head:
+                    problems.append(f"event {seq} ({id_}): its hash does not follow from the chain")
+                    head = digest
+        return Verdict(events=count, head=head, problems=tuple(problems))
+
+    def backup(self, target: Path) -> None:
+        """A complete copy in one consistent state. Refuses to overwrite."""
+        if target.exists():
+            raise LedgerError(f"{target} exists already", hint="name another file")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with self._reading() as db:
+            db.execute("VACUUM INTO ?", (str(target),))
+        target.chmod(0o600)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _event(self, seq: int, body: str) -> Event:
+        try:
+            return read_line(body)
+        except RecordError as error:
+            raise LedgerError(
+                f"{self._path}: event {seq} cannot be read: {error}", hint="gpuctl ledger verify"
+            ) from error
+
+    def _row_problems(self, seq: int, id_: str, body: str, expected: int) -> list[str]:
+        problems = [] if seq == expected else [f"event {expected} is missing"]
+        try:
+            event = read_line(body)
+        except RecordError as error:
+            return [*problems, f"event {seq} ({id_}): {error}"]
+        if event.id != id_:
+            problems.append(f"event {seq}: is called {id_} but says {event.id}")
+        return problems
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        try:
+            yield self._open()
+        except sqlite3.Error as error:
+            raise self._failed("cannot be read", error) from error
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        try:
+            db = self._open()
+            db.execute("BEGIN IMMEDIATE")
+            try:
+                yield db
+                db.execute("COMMIT")
+            except BaseException:
+                # SQLite itself rolls back on a full disk; a second ROLLBACK would be an error.
+                if db.in_transaction:
+                    db.execute("ROLLBACK")
+                raise
+        except sqlite3.Error as error:
+            raise self._failed("cannot be written", error) from error
+
+    def _failed(self, what: str, error: Exception) -> LedgerError:
+        return LedgerError(
+            f"the ledger {self._path} {what}: {error}",
+            hint="gpuctl ledger verify",
+            detail=repr(error),
+        )
+
+    def _open(self) -> sqlite3.Connection:
+        if self._connection is None:
+            self._connection = self._connect()
+        return self._connection
+
+    def _connect(self) -> sqlite3.Connection:
+        _check_file(self._path)
+        fresh = not self._path.exists()
+        if fresh:
+            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            descriptor = os.open(self._path, os.O_CREAT | os.O_WRONLY, 0o600)
+            os.close(descriptor)
+        db = sqlite3.connect(self._path, timeout=_BUSY_S, isolation_level=None)
+        try:
+            for pragma in ("synchronous = EXTRA", "trusted_schema = OFF", "fullfsync = ON"):
+                db.execute(f"PRAGMA {pragma}")
+            self._prepare(db)
+        except BaseException:
+            db.close()
+            raise
+        return db
+
+    def _prepare(self, db: sqlite3.Connection) -> None:
+        version, application = _versions(db)
+        if version == SCHEMA_VERSION and application == APPLICATION_ID:
+            return
+        if version > SCHEMA_VERSION:
+            raise LedgerError(
+                f"the ledger {self._path} was written by a newer gpuctl (schema {version})",
+                hint="update gpuctl",
+            )
+        db.execute("BEGIN IMMEDIATE")
+        if _versions(db)[0] == 0 and not db.execute("SELECT 1 FROM sqlite_schema").fetchone():
+            for statement in _statements(_SCHEMA):
+                db.execute(statement)
+            db.execute("INSERT INTO facts VALUES ('install', ?)", (self._new_install,))
+            db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        db.execute("COMMIT")
+        if _versions(db) != (SCHEMA_VERSION, APPLICATION_ID):
+            raise LedgerError(f"{self._path} is not a ledger of gpuctl")
+
+
+def _statements(script: str) -> Iterator[str]:
+    statement = ""
+    for line in script.splitlines():
+        statement += line + "\n"
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
+
+
+def _versions(db: sqlite3.Connection) -> tuple[int, int]:
+    version = db.execute("PRAGMA user_version").fetchone()[0]
+    return int(version), int(db.execute("PRAGMA application_id").fetchone()[0])
+
+
+def _head(db: sqlite3.Connection) -> tuple[int, str]:
+    row = db.execute("SELECT seq, hash FROM events ORDER BY seq DESC LIMIT 1").fetchone()
+    return (0, GENESIS) if row is None else (int(row[0]), str(row[1]))
+
+
+def _check_file(path: Path) -> None:
+    """A ledger that others may write to is no evidence; a link may lead anywhere."""
+    if path.is_symlink():
+        raise LedgerError(f"{path} is a symbolic link", hint="name the file itself")
+    if not path.exists():
+        return
+    info = path.stat()
+    if not stat.S_ISREG(info.st_mode):
+        raise LedgerError(f"{path} is not a file")
+    if info.st_mode & 0o077:
+        raise LedgerError(f"{path} can be read or written by others", hint=f"chmod 600 {path}")
