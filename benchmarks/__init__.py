@@ -1,0 +1,1 @@
+"""What `make bench` runs. A module here with a `measure() -> Sequence[Row]` is a benchmark."""
