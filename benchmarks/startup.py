@@ -15,6 +15,9 @@ CLICK = "python: click"
 REPORT_NEEDS = "python: click and report's stdlib"
 _REPORT_IMPORTS = "import click, sqlite3, decimal, zoneinfo, tomllib, dataclasses"
 
+# click looks for _GPUCTL_COMPLETE when the program is called gpuctl.
+_AS_GPUCTL = "import sys; sys.argv[0] = 'gpuctl'; from gpuctl.__main__ import main; main()"
+
 GOALS = {
     "gpuctl --help": (CLICK, 1.3),
     "gpuctl up --help": (CLICK, 1.5),
@@ -43,13 +46,8 @@ def _commands(home: str) -> dict[str, Command]:
         "gpuctl --help": Command([*gpuctl, "--help"], env),
         "gpuctl up --help": Command([*gpuctl, "up", "--help"], env),
         "gpuctl report": Command([*gpuctl, "report"], env),
-        "completion of `gpuctl u`": Command(
-            # click looks for _GPUCTL_COMPLETE when the program is called gpuctl.
-            [python, "-c", "import sys; sys.argv[0] = 'gpuctl'; "
-             "from gpuctl.__main__ import main; main()"],
-            env | completion,
-        ),
-    }  # fmt: skip
+        "completion of `gpuctl u`": Command([python, "-c", _AS_GPUCTL], env | completion),
+    }
 
 
 def _row(name: str, costs: dict[str, Cost]) -> Row:
