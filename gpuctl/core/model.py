@@ -111,6 +111,8 @@ class Billable:
     market: Market
     since: datetime
     until: datetime | None = None
+    keeps: bool = False
+    """It outlives the machine (a project's data volume): the machine's end does not end it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

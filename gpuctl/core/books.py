@@ -1,0 +1,156 @@
+"""What the ledger knows now: open runs, leases, unsettled intents, machines as last seen."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from gpuctl.core.bill import runs
+from gpuctl.core.events import (
+    Armed,
+    Ended,
+    Event,
+    Extended,
+    Intent,
+    Leased,
+    Missed,
+    Outcome,
+    Seen,
+    Switch,
+    Usage,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """A lease with its extensions counted in."""
+
+    id: str
+    name: str
+    project: str
+    provider: str
+    account: str
+    template: str
+    at: datetime
+    deadline: datetime
+    ceiling: datetime
+    payer: str | None
+    armed: datetime | None
+    """The deadline that the machine itself last reported, None = never reported."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Books:
+    """The ledger's present, computed from its events; nothing of it is stored."""
+
+    usages: tuple[Usage, ...]
+    leases: Mapping[str, Lease]
+    unsettled: tuple[Intent, ...]
+    """Intents nobody knows the outcome of, oldest first."""
+    intents: Mapping[str, Intent]
+    seen: Mapping[str, Seen]
+    """By the cloud's id of the machine: the latest."""
+    missed: Mapping[str, datetime]
+    """By machine: when it was first missed since it was last seen."""
+    switches: tuple[Switch, ...]
+
+    @property
+    def open(self) -> tuple[Usage, ...]:
+        """Runs without an end."""
+        return tuple(usage for usage in self.usages if usage.end is None)
+
+    def owner(self, usage: Usage, at: datetime) -> str | None:
+        """Whose a run is at a moment: the last switch that found it running, else its own."""
+        found = [
+            switch
+            for switch in self.switches
+            if switch.resource == usage.resource and usage.start <= switch.at <= at
+        ]
+        last = max(found, key=lambda switch: (switch.at, switch.id), default=None)
+        return usage.project if last is None else last.project
+
+    def lease_named(self, name: str) -> Lease | None:
+        """The youngest lease of that machine name."""
+        named = [lease for lease in self.leases.values() if lease.name == name]
+        return max(named, key=lambda lease: (lease.at, lease.id), default=None)
+
+
+def books(events: Iterable[Event]) -> Books:
+    """Events -> the present. Their order does not matter."""
+    facts = list({event.id: event for event in events}.values())
+    deadlines: dict[str, tuple[datetime, datetime]] = {}
+    armed: dict[str, tuple[datetime, datetime]] = {}
+    seen: dict[str, Seen] = {}
+    missed: dict[str, list[datetime]] = {}
+    for fact in facts:
+        match fact:
+            case Extended():
+                _keep_latest(deadlines, fact.lease, (fact.at, fact.deadline))
+            case Armed():
+                _keep_latest(armed, fact.lease, (fact.at, fact.deadline))
+            case Seen():
+                known = seen.get(fact.machine)
+                if known is None or (known.at, known.id) < (fact.at, fact.id):
+                    seen[fact.machine] = fact
+            case Missed():
+                missed.setdefault(fact.machine, []).append(fact.at)
+            case _:
+                pass
+    settled = {fact.intent for fact in facts if isinstance(fact, Outcome)}
+    intents = sorted(
+        (fact for fact in facts if isinstance(fact, Intent)), key=lambda fact: (fact.at, fact.id)
+    )
+    return Books(
+        usages=tuple(runs(facts)),
+        leases={
+            fact.id: _lease(fact, deadlines.get(fact.id), armed.get(fact.id))
+            for fact in facts
+            if isinstance(fact, Leased)
+        },
+        unsettled=tuple(intent for intent in intents if intent.id not in settled),
+        intents={intent.id: intent for intent in intents},
+        seen=seen,
+        missed=_since_seen(missed, seen, facts),
+        switches=tuple(fact for fact in facts if isinstance(fact, Switch)),
+    )
+
+
+def _keep_latest(
+    kept: dict[str, tuple[datetime, datetime]], key: str, value: tuple[datetime, datetime]
+) -> None:
+    kept[key] = max(kept.get(key, value), value)
+
+
+def _lease(
+    fact: Leased,
+    extended: tuple[datetime, datetime] | None,
+    armed: tuple[datetime, datetime] | None,
+) -> Lease:
+    return Lease(
+        id=fact.id,
+        name=fact.name,
+        project=fact.project,
+        provider=fact.provider,
+        account=fact.account,
+        template=fact.template,
+        at=fact.at,
+        deadline=extended[1] if extended else fact.deadline,
+        ceiling=fact.ceiling,
+        payer=fact.payer,
+        armed=armed[1] if armed else None,
+    )
+
+
+def _since_seen(
+    missed: Mapping[str, list[datetime]], seen: Mapping[str, Seen], facts: Iterable[Event]
+) -> dict[str, datetime]:
+    last: dict[str, datetime] = {machine: fact.at for machine, fact in seen.items()}
+    ends = {fact.usage for fact in facts if isinstance(fact, Ended)}
+    for fact in facts:
+        if isinstance(fact, Usage) and fact.machine and fact.end is None and fact.id not in ends:
+            last[fact.machine] = max(last.get(fact.machine, fact.start), fact.start)
+    first: dict[str, datetime] = {}
+    for machine, moments in missed.items():
+        since = [at for at in moments if machine not in last or at > last[machine]]
+        if since:
+            first[machine] = min(since)
+    return first

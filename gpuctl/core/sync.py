@@ -1,0 +1,263 @@
+"""Ledger + what the clouds list -> the facts that are new. Pure: gather, decide here, append.
+
+Absence is not evidence: a machine that a listing lacks is first noted as missed; its runs end
+only when the cloud says so, or when it was missed twice, apart, and nothing can be learnt.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from gpuctl.core.books import Books
+from gpuctl.core.events import Ended, Event, Missed, Seen, Switch, Usage
+from gpuctl.core.model import (
+    Billable,
+    EndedBy,
+    Ending,
+    Evidence,
+    Leftover,
+    Machine,
+    State,
+    Unit,
+)
+from gpuctl.core.rules import rule_for
+from gpuctl.core.snapshot import read_machine, write_machine
+from gpuctl.core.span import format_time
+
+PATIENCE = timedelta(seconds=60)
+"""Two looks at least so far apart count as two (EC2 developer guide, "Eventual consistency")."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sighting:
+    """What was gathered: complete listings only. `accounts` are those listed (provider, id)."""
+
+    at: datetime
+    accounts: frozenset[tuple[str, str]]
+    machines: Sequence[Machine] = ()
+    leftovers: Sequence[Leftover] = ()
+    endings: Mapping[str, Ending | None] = field(default_factory=dict)
+    """By machine id: what the cloud still knows of machines that were not listed."""
+    payers: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    """(provider, account) -> the client that owns and pays that account."""
+
+
+def plan(books: Books, sighting: Sighting) -> Sequence[Event]:
+    """The events to append. Nothing when nothing changed; the same again adds nothing."""
+    events: list[Event] = []
+    listed = {str(machine.id) for machine in sighting.machines}
+    for machine in sighting.machines:
+        events.extend(_seen(books, machine, sighting.at))
+        events.extend(_of_machine(books, machine, sighting))
+    for leftover in sighting.leftovers:
+        if leftover.ours:
+            events.extend(_of_leftover(books, leftover, sighting))
+    for machine_id in unlisted(books, sighting.accounts, listed):
+        events.extend(_of_unlisted(books, machine_id, sighting))
+    return events
+
+
+def unlisted(books: Books, accounts: frozenset[tuple[str, str]], listed: set[str]) -> Sequence[str]:
+    """Machines with open runs, or seen alive, that complete listings of their account lack."""
+    open_machines = {
+        usage.machine
+        for usage in books.open
+        if usage.machine and (usage.provider, usage.account or "") in accounts
+    }
+    alive = {
+        machine_id
+        for machine_id, seen in books.seen.items()
+        if seen.snapshot.get("state") != State.GONE
+        and (seen.snapshot.get("provider"), seen.snapshot.get("account")) in accounts
+    }
+    return sorted((open_machines | alive) - listed)
+
+
+def _seen(books: Books, machine: Machine, at: datetime) -> Iterator[Event]:
+    snapshot = write_machine(machine)
+    machine_id = str(machine.id)
+    last = books.seen.get(machine_id)
+    if last is None or dict(last.snapshot) != snapshot:
+        digest = hashlib.sha256(json.dumps(snapshot, sort_keys=True).encode()).hexdigest()[:12]
+        yield Seen(
+            id=f"seen/{machine_id}/{format_time(at)}/{digest}",
+            machine=machine_id,
+            at=at,
+            snapshot=snapshot,
+        )
+
+
+def _of_machine(books: Books, machine: Machine, sighting: Sighting) -> Iterator[Event]:
+    machine_id = str(machine.id)
+    standing: set[str] = set()
+    for billable in machine.billed:
+        usage = _same_run(books, machine.id.provider, billable)
+        if usage is None:
+            yield from _opened(books, machine, billable, sighting)
+        else:
+            standing.add(usage.id)
+            if billable.until is not None and usage.end is None:
+                yield _ended_by(usage, billable.until, machine.ending)
+    for usage in books.open:
+        if usage.machine == machine_id and usage.id not in standing:
+            if machine.ending is not None and machine.ending.at >= usage.start:
+                yield _ended_by(usage, machine.ending.at, machine.ending)
+            elif change := _replaced(usage, machine.billed):
+                yield _ended_by(usage, max(change, usage.start), None)
+
+
+def _same_run(books: Books, provider: str, billable: Billable) -> Usage | None:
+    """The ledger's run of this billable. Storage is one run for as long as it exists."""
+    lasting = rule_for(provider, billable.kind).unit is Unit.MONTH
+    for usage in books.usages:
+        if (
+            (usage.provider, usage.resource, usage.kind, usage.sku)
+            == (provider, billable.resource, billable.kind, billable.sku)
+            and usage.quantity == billable.quantity
+            and (usage.start == billable.since or (lasting and usage.end is None))
+        ):
+            return usage
+    return None
+
+
+def _replaced(usage: Usage, billed: Sequence[Billable]) -> datetime | None:
+    """When something else took its place on the same resource (idle address in use, disk grown)."""
+    for billable in billed:
+        if (billable.resource, billable.kind) == (usage.resource, usage.kind):
+            return billable.since
+    return None
+
+
+def _opened(
+    books: Books, machine: Machine, billable: Billable, sighting: Sighting
+) -> Iterator[Event]:
+    lease = books.leases.get(machine.lease or "")
+    start = billable.since
+    if lease is not None and rule_for(machine.id.provider, billable.kind).unit is Unit.MONTH:
+        # A disk older than the first lease of an adopted VM was not ours to account for.
+        start = max(start, lease.at)
+    grown = _predecessor(books, machine.id.provider, billable)
+    if grown is not None:
+        start = sighting.at
+        yield _ended_by(grown, sighting.at, None)
+    yield Usage(
+        id=usage_id(machine.id.provider, billable, start),
+        provider=machine.id.provider,
+        account=machine.id.account,
+        region=machine.id.region,
+        zone=machine.id.zone,
+        resource=billable.resource,
+        kind=billable.kind,
+        sku=billable.sku,
+        market=billable.market,
+        quantity=billable.quantity,
+        start=start,
+        end=None if billable.until is None else max(billable.until, start),
+        ended_by=machine.ending.by if billable.until and machine.ending else None,
+        project=lease.project if lease is not None else machine.project,
+        session=machine.lease,
+        machine=None if billable.keeps else str(machine.id),
+        payer=sighting.payers.get((machine.id.provider, machine.id.account)),
+        evidence=machine.ending.evidence if billable.until and machine.ending else None,
+    )
+
+
+def _predecessor(books: Books, provider: str, billable: Billable) -> Usage | None:
+    for usage in books.open:
+        if (usage.provider, usage.resource, usage.kind, usage.sku) == (
+            provider,
+            billable.resource,
+            billable.kind,
+            billable.sku,
+        ) and usage.quantity != billable.quantity:
+            return usage
+    return None
+
+
+def usage_id(provider: str, billable: Billable, start: datetime) -> str:
+    """Derived from content: two laptops that see the same run write the same record."""
+    what = f"{billable.kind}/{billable.sku}/{billable.quantity.normalize():f}"
+    return f"{provider}/{billable.resource}/{what}/{format_time(start)}"
+
+
+def _of_leftover(books: Books, leftover: Leftover, sighting: Sighting) -> Iterator[Event]:
+    for billable in leftover.billed:
+        if _same_run(books, leftover.provider, billable) is None:
+            lease = books.leases.get(leftover.lease or "")
+            yield Usage(
+                id=usage_id(leftover.provider, billable, billable.since),
+                provider=leftover.provider,
+                account=leftover.account,
+                region=leftover.region,
+                zone=leftover.zone,
+                resource=billable.resource,
+                kind=billable.kind,
+                sku=billable.sku,
+                market=billable.market,
+                quantity=billable.quantity,
+                start=billable.since,
+                end=billable.until,
+                ended_by=None,
+                project=lease.project if lease is not None else leftover.project,
+                session=leftover.lease,
+                machine=leftover.machine,
+                payer=sighting.payers.get((leftover.provider, leftover.account)),
+            )
+
+
+def _of_unlisted(books: Books, machine_id: str, sighting: Sighting) -> Iterator[Event]:
+    first_missed = books.missed.get(machine_id)
+    yield Missed(
+        id=f"missed/{machine_id}/{format_time(sighting.at)}", machine=machine_id, at=sighting.at
+    )
+    ending = sighting.endings.get(machine_id)
+    if ending is None and (first_missed is None or sighting.at - first_missed < PATIENCE):
+        return
+    for usage in books.open:
+        if usage.machine == machine_id:
+            end = ending or _uncertain(books, usage, first_missed or sighting.at)
+            yield _ended_by(usage, max(end.at, usage.start), end)
+    last = books.seen.get(machine_id)
+    if last is not None:
+        gone = replace(read_machine(last.snapshot), state=State.GONE, address=None)
+        yield from _seen(books, gone, sighting.at)
+
+
+def _uncertain(books: Books, usage: Usage, missed: datetime) -> Ending:
+    """No evidence is left: the lease's deadline, or the first look that missed it if sooner."""
+    lease = books.leases.get(usage.session or "")
+    at = min(lease.deadline, missed) if lease is not None else missed
+    return Ending(at=at, by=EndedBy.USER, evidence=Evidence.DEADLINE, reason="not listed any more")
+
+
+def _ended_by(usage: Usage, at: datetime, ending: Ending | None) -> Ended:
+    by = ending.by if ending else EndedBy.USER
+    evidence = ending.evidence if ending else Evidence.STATE_REASON
+    return Ended(
+        id=f"{usage.id}/ended/{evidence}/{format_time(at)}",
+        usage=usage.id,
+        end=at,
+        ended_by=by,
+        evidence=evidence,
+        reason=ending.reason if ending else None,
+    )
+
+
+def switches(
+    books: Books, machine: str, project: str, at: datetime, resources: Sequence[str] = ()
+) -> Sequence[Event]:
+    """One switch for each resource of a machine that runs for somebody else at `at`."""
+    found: dict[str, Switch] = {}
+    for usage in books.usages:
+        mine = usage.machine == machine or usage.resource in resources
+        runs = usage.start <= at and (usage.end is None or at < usage.end)
+        if mine and runs and books.owner(usage, at) != project:
+            found[usage.resource] = Switch(
+                id=f"switch/{usage.resource}/{format_time(at)}/{project}",
+                resource=usage.resource,
+                project=project,
+                at=at,
+            )
+    return list(found.values())
