@@ -240,7 +240,11 @@ def test_wheel_holds_the_package_and_nothing_else(tmp_path: Path) -> None:
     }
     assert "gpuctl/py.typed" in names
     templates = {path.name for path in (ROOT / "configs/templates").glob("*.toml")}
-    assert {Path(name).name for name in names if "/config/builtin/" in name} >= templates
+    assert {f"gpuctl/config/builtin/{name}" for name in templates} <= set(names)
+    recipes = {path.relative_to(ROOT / "amis") for path in (ROOT / "amis").rglob("*.toml")}
+    assert {f"gpuctl/config/recipes/{name}" for name in recipes} <= set(names), (
+        'pyproject.toml, wheel.force-include: "amis" = "gpuctl/config/recipes"'
+    )
 
 
 def test_tests_reach_no_network() -> None:
