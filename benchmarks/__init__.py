@@ -1,1 +1,1 @@
-"""What `make bench` runs. A module here with a `measure() -> Sequence[Row]` is a benchmark."""
+"""What `make bench` runs: each module here with a `TITLE` and a `measure() -> Sequence[Row]`."""
