@@ -3,7 +3,7 @@
 from typing import Any
 
 from gpuctl.config.documents import Document
-from gpuctl.config.entries import Entry, OriginKind, Path, Steps
+from gpuctl.config.entries import Entry, KeyPath, OriginKind, Steps
 from gpuctl.config.keys import dotted
 from gpuctl.config.shapes import Shape, Wrong, kind_of
 from gpuctl.config.tables import ListOf, MapOf, Table
@@ -17,9 +17,9 @@ class Checker:
         self.document = document
         self.kind = kind
         self.problems = problems
-        self.entries: dict[Path, Entry] = {}
+        self.entries: dict[KeyPath, Entry] = {}
 
-    def table(self, table: Table, tree: object, path: Path = ()) -> None:
+    def table(self, table: Table, tree: object, path: KeyPath = ()) -> None:
         """Check the keys of a table."""
         if not self.opens(tree, path):
             return
@@ -31,7 +31,7 @@ class Checker:
             else:
                 self.value(key.shape, value, here)
 
-    def mapping(self, shape: MapOf, tree: object, path: Path) -> None:
+    def mapping(self, shape: MapOf, tree: object, path: KeyPath) -> None:
         """Check names of the user's choosing, and what they hold."""
         if not self.opens(tree, path):
             return
@@ -44,7 +44,7 @@ class Checker:
                 continue
             self.value(shape.item, value, here)
 
-    def value(self, shape: Shape, value: object, path: Path) -> None:
+    def value(self, shape: Shape, value: object, path: KeyPath) -> None:
         """Check one value of any kind."""
         if isinstance(shape, Table):
             self.table(shape, value, path)
@@ -55,7 +55,7 @@ class Checker:
         else:
             self.leaf(shape, value, path, path, self.keep)
 
-    def several(self, shape: ListOf, value: object, path: Path) -> None:
+    def several(self, shape: ListOf, value: object, path: KeyPath) -> None:
         """Check each item of a list."""
         items = [value] if shape.single and not isinstance(value, list) else value
         if not isinstance(items, list):
@@ -70,7 +70,7 @@ class Checker:
         if all(good):
             self.keep(path, tuple(read), value)
 
-    def leaf(self, shape: Shape, value: object, path: Path, place: Steps, keep: Any) -> bool:
+    def leaf(self, shape: Shape, value: object, path: KeyPath, place: Steps, keep: Any) -> bool:
         """Read one plain value and hand it to `keep`; False when it is wrong."""
         try:
             keep(path, shape.read(value), value)
@@ -79,7 +79,7 @@ class Checker:
             return False
         return True
 
-    def opens(self, tree: object, path: Path) -> bool:
+    def opens(self, tree: object, path: KeyPath) -> bool:
         """Whether a table is one; it is noted as written."""
         if not isinstance(tree, dict):
             self.wrong(path, f"is {kind_of(tree)}, not a table")
@@ -93,7 +93,7 @@ class Checker:
         """Pairs of a table."""
         return list(tree.items()) if isinstance(tree, dict) else []
 
-    def keep(self, path: Path, value: object, written: object) -> None:
+    def keep(self, path: KeyPath, value: object, written: object) -> None:
         """Note a value that is right."""
         self.entries[path] = Entry(value, written, self.kind, self.document, path)
 
@@ -106,7 +106,7 @@ class Checker:
 
 def check(
     document: Document, table: Table, kind: OriginKind, problems: list[Problem]
-) -> dict[Path, Entry]:
+) -> dict[KeyPath, Entry]:
     """The right entries of a document; what is wrong in it is added to `problems`."""
     checker = Checker(document, kind, problems)
     checker.table(table, document.tree)

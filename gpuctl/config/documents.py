@@ -3,32 +3,34 @@
 import re
 import stat
 import tomllib
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gpuctl.config.lines import find_lines
 from gpuctl.config.shapes import Fraction
 from gpuctl.core.errors import Problem
 
 MOST_BYTES = 1 << 20
 """A settings file larger than this is something else by mistake."""
 
-_WHERE = re.compile(r"(.*) \(at line (\d+), column (\d+)\)", re.DOTALL)
+_WHERE = r"(.*) \(at line (\d+), column (\d+)\)"
 
 
-@dataclass(slots=True, kw_only=True)
 class Document:
     """A file's text and tree. `file` is its path as shown to the user."""
 
-    file: str
-    text: str
-    tree: dict[str, Any]
-    _lines: dict[tuple[str | int, ...], int] | None = field(default=None, repr=False)
+    __slots__ = ("_lines", "file", "text", "tree")
+
+    def __init__(self, *, file: str, text: str, tree: dict[str, Any]) -> None:
+        self.file = file
+        self.text = text
+        self.tree = tree
+        self._lines: dict[tuple[str | int, ...], int] | None = None
 
     def line(self, path: tuple[str | int, ...]) -> int | None:
         """The line of a key or list item, or of the nearest table around it."""
         if self._lines is None:
+            from gpuctl.config.lines import find_lines  # noqa: PLC0415 - for mistakes only
+
             self._lines = find_lines(self.text)
         while path:
             if path in self._lines:
@@ -84,7 +86,7 @@ def parse_document(file: str, text: str, problems: list[Problem]) -> Document | 
 
 
 def _syntax(file: str, text: str, message: str) -> Problem:
-    match = _WHERE.fullmatch(message)
+    match = re.fullmatch(_WHERE, message, re.DOTALL)
     if match is None:
         reason = message.removesuffix(" (at end of document)")
         last = text.rstrip().count("\n") + 1

@@ -1,14 +1,13 @@
 """Values by path, each knowing where it was written; defaults filled in, absences found."""
 
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from gpuctl.config.documents import Document
 from gpuctl.config.shapes import Shape
 from gpuctl.config.tables import ListOf, MapOf, Table
 
-Path = tuple[str, ...]
+KeyPath = tuple[str, ...]
 Steps = tuple[str | int, ...]
 
 
@@ -22,8 +21,7 @@ class OriginKind(StrEnum):
     BUILT_IN = "built-in"
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One value that is set. `written` is the TOML value, `value` what the program uses.
 
     A table that is written stands as an entry of its own with `table` True, so that an empty
@@ -39,7 +37,7 @@ class Entry:
     table: bool = False
 
 
-def fill(table: Table, entries: dict[Path, Entry], path: Path = ()) -> None:
+def fill(table: Table, entries: dict[KeyPath, Entry], path: KeyPath = ()) -> None:
     """Add the defaults of keys that are not written, in every table that is there."""
     for key in table.keys.values():
         here = (*path, key.name)
@@ -54,9 +52,9 @@ def fill(table: Table, entries: dict[Path, Entry], path: Path = ()) -> None:
             entries[here] = Entry(_read(key.shape, key.default), key.default, OriginKind.BUILT_IN)
 
 
-def missing(table: Table, entries: dict[Path, Entry], path: Path = ()) -> list[Path]:
+def missing(table: Table, entries: dict[KeyPath, Entry], path: KeyPath = ()) -> list[KeyPath]:
     """Required keys that are absent from tables that are there."""
-    absent: list[Path] = []
+    absent: list[KeyPath] = []
     for key in table.keys.values():
         here = (*path, key.name)
         if isinstance(key.shape, Table):
@@ -71,14 +69,14 @@ def missing(table: Table, entries: dict[Path, Entry], path: Path = ()) -> list[P
     return absent
 
 
-def members(entries: dict[Path, Entry], path: Path) -> list[str]:
+def members(entries: dict[KeyPath, Entry], path: KeyPath) -> list[str]:
     """Names directly under a path, in the order they came."""
     depth = len(path)
     found = (each[depth] for each in entries if len(each) > depth and each[:depth] == path)
     return list(dict.fromkeys(found))
 
 
-def nest(entries: dict[Path, Entry]) -> dict[str, Any]:
+def nest(entries: dict[KeyPath, Entry]) -> dict[str, Any]:
     """The values as one tree, for building."""
     tree: dict[str, Any] = {}
     for path, entry in entries.items():

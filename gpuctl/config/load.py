@@ -6,13 +6,14 @@ once.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path as FilePath
+from pathlib import Path
+from typing import NamedTuple
 
 from gpuctl.config import build
 from gpuctl.config.builtin import template_files
 from gpuctl.config.check import check
 from gpuctl.config.documents import read_document
-from gpuctl.config.entries import Entry, OriginKind, Path, fill, missing, nest
+from gpuctl.config.entries import Entry, KeyPath, OriginKind, fill, missing, nest
 from gpuctl.config.keys import MERGED, PROJECT_FILE, USER, dotted, shape_at
 from gpuctl.config.model import Settings
 from gpuctl.config.paths import paths
@@ -31,7 +32,7 @@ VARIABLES = {
 }
 FLAGS = ("project", "template", "region", "output", "yes", "debug")
 
-Entries = dict[Path, Entry]
+Entries = dict[KeyPath, Entry]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,9 +42,9 @@ class Sources:
     `required`: the user file was asked for by name, so its absence is a mistake.
     """
 
-    user_file: FilePath
+    user_file: Path
     required: bool = False
-    project_file: FilePath | None = None
+    project_file: Path | None = None
     environ: Mapping[str, str]
     flags: Mapping[str, str | bool | None]
 
@@ -51,7 +52,7 @@ class Sources:
     def find(
         cls,
         environ: Mapping[str, str],
-        cwd: FilePath,
+        cwd: Path,
         flags: Mapping[str, str | bool | None] | None = None,
     ) -> "Sources":
         """The sources that hold in this environment and directory."""
@@ -65,8 +66,7 @@ class Sources:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(NamedTuple):
     """Where a value was set. `file` is the variable or flag for those two kinds."""
 
     kind: OriginKind
@@ -81,8 +81,7 @@ class Origin:
         return f"{self.file}:{self.line}"
 
 
-@dataclass(frozen=True, slots=True)
-class ConfigRow:
+class ConfigRow(NamedTuple):
     """One key that is set, its value as TOML, and where that was written."""
 
     key: str
@@ -93,7 +92,7 @@ class ConfigRow:
 class Config:
     """The settings, and the origin of each."""
 
-    def __init__(self, settings: Settings, entries: Mapping[Path, Entry]) -> None:
+    def __init__(self, settings: Settings, entries: Mapping[KeyPath, Entry]) -> None:
         self.settings = settings
         self._entries = entries
 
@@ -217,13 +216,13 @@ def _take(entries: Entries, key: str, value: object, entry: Entry, problems: lis
     path = ("defaults", key)
     shape = shape_at(USER, path) or Flag()
     try:
-        entries[path] = replace(entry, value=shape.read(value))
+        entries[path] = entry._replace(value=shape.read(value))
     except Wrong as wrong:
         where = "environment" if entry.kind is OriginKind.ENV else "command line"
         problems.append(Problem(where, None, dotted(entry.place), wrong.reason, wrong.suggestion))
 
 
-def _absent(entries: Entries, path: Path) -> Problem:
+def _absent(entries: Entries, path: KeyPath) -> Problem:
     """A required key that is not there, told at the table that lacks it."""
     table = entries.get(path[:-1])
     reason = f"needs the key {path[-1]!r}"

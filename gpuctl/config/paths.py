@@ -10,7 +10,7 @@ from gpuctl.core.errors import ConfigError, Problem
 
 PROJECT_FILE = "gpuctl.toml"
 
-_POSTGRESQL = re.compile(r"postgresql://(?:(?P<user>[^@/]*)@)?(?P<host>[^/?]*)(?:/(?P<rest>.*))?\Z")
+_POSTGRESQL = r"postgresql://(?:[^@/]*@)?(?P<host>[^/?]*)(?:[/?].*)?"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +86,7 @@ def ledger_place(text: str | None, data: Path) -> LedgerPlace:
         return LedgerPlace(path=data / "ledger.db")
     if text.startswith("sqlite:"):
         return LedgerPlace(path=_sqlite(text))
-    match = _POSTGRESQL.match(text)
+    match = re.fullmatch(_POSTGRESQL, text)
     if match is None:
         near = re.sub(r"\Apostgres(?:ql\+\w+)?://", "postgresql://", text)
         known = near.startswith("postgresql://")

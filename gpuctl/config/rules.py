@@ -4,13 +4,13 @@ import re
 from collections.abc import Iterator
 from datetime import timedelta
 
-from gpuctl.config.entries import Entry, OriginKind, Path, members
+from gpuctl.config.entries import Entry, KeyPath, OriginKind, members
 from gpuctl.config.keys import dotted
 from gpuctl.config.shapes import near
 from gpuctl.core.errors import Problem
 from gpuctl.core.span import format_duration
 
-Entries = dict[Path, Entry]
+Entries = dict[KeyPath, Entry]
 
 _FILES = (OriginKind.USER_FILE, OriginKind.PROJECT_FILE)
 _ONLY = {
@@ -20,10 +20,10 @@ _ONLY = {
 }
 _TUNNELS = {"eice": "aws", "ssm": "aws", "iap": "gcp"}
 _FORMS = {
-    ("aws", "regions"): re.compile(r".*-\d+"),
-    ("aws", "zones"): re.compile(r".*-\d+(?:[a-z]|-[a-z0-9-]+[a-z])"),
-    ("gcp", "regions"): re.compile(r".*[a-z]\d+"),
-    ("gcp", "zones"): re.compile(r".*[a-z]\d+-[a-z]"),
+    ("aws", "regions"): r".*-\d+",
+    ("aws", "zones"): r".*-\d+(?:[a-z]|-[a-z0-9-]+[a-z])",
+    ("gcp", "regions"): r".*[a-z]\d+",
+    ("gcp", "zones"): r".*[a-z]\d+-[a-z]",
 }
 _BOUGHT_APART = {"iops": ("gp3", "io1", "io2"), "throughput": ("gp3",)}
 _CLOUDS = {"aws": "AWS", "gcp": "Google"}
@@ -68,7 +68,7 @@ def project_names(entries: Entries) -> Iterator[str]:
             yield f"{client}/{project}"
 
 
-def problem(entry: Entry, path: Path, reason: str, suggestion: str | None = None) -> Problem:
+def problem(entry: Entry, path: KeyPath, reason: str, suggestion: str | None = None) -> Problem:
     """A mistake at the place where the entry was written."""
     if entry.document is None:
         return Problem("built-in", None, dotted(path), reason, suggestion)
@@ -76,7 +76,7 @@ def problem(entry: Entry, path: Path, reason: str, suggestion: str | None = None
     return Problem(entry.document.file, line, dotted(entry.place), reason, suggestion)
 
 
-def _foreign(entries: Entries, base: Path, provider: str) -> Iterator[Problem]:
+def _foreign(entries: Entries, base: KeyPath, provider: str) -> Iterator[Problem]:
     for tail, owner in _ONLY.items():
         entry = entries.get((*base, *tail))
         if entry is not None and owner != provider:
@@ -88,13 +88,13 @@ def _foreign(entries: Entries, base: Path, provider: str) -> Iterator[Problem]:
     for what in ("regions", "zones"):
         entry = entries.get((*base, what))
         for place in entry.value if entry is not None else ():
-            if entry is not None and not _FORMS[provider, what].fullmatch(place):
+            if entry is not None and not re.fullmatch(_FORMS[provider, what], place):
                 reason = f"{place!r} is no {what[:-1]} of {_CLOUDS[provider]}"
                 yield from _if_written(entry, (*base, what), reason)
     yield from _disk(entries, (*base, "disk"), provider)
 
 
-def _disk(entries: Entries, base: Path, provider: str) -> Iterator[Problem]:
+def _disk(entries: Entries, base: KeyPath, provider: str) -> Iterator[Problem]:
     kind = entries.get((*base, "type"))
     for name, types in _BOUGHT_APART.items():
         entry = entries.get((*base, name))
@@ -105,7 +105,7 @@ def _disk(entries: Entries, base: Path, provider: str) -> Iterator[Problem]:
 
 
 def _if_written(
-    entry: Entry, path: Path, reason: str, suggestion: str | None = None
+    entry: Entry, path: KeyPath, reason: str, suggestion: str | None = None
 ) -> Iterator[Problem]:
     if entry.kind in _FILES:
         yield problem(entry, path, reason, suggestion)

@@ -21,13 +21,12 @@ _SECRETS = {
         r"['\"]?(?![$({<])[^\s'\"]{8,}"
     ),
 }
-_LOOKS = {name: re.compile(pattern) for name, pattern in _SECRETS.items()}
 
 
 def secrets_in(document: Document) -> Iterator[Problem]:
     """One problem for each text that looks like a secret; the text itself is not repeated."""
     for path, text in _texts(document.tree, ()):
-        looks = next((name for name, pattern in _LOOKS.items() if pattern.search(text)), None)
+        looks = next((name for name, form in _SECRETS.items() if re.search(form, text)), None)
         if looks is not None:
             reason = (
                 f"looks like {looks}: this file is for everyone who has the repository; "

@@ -73,7 +73,6 @@ class Text(Shape):
     def __init__(
         self, form: str = r".*\S.*", *, word: str = "text", like: str | None = None
     ) -> None:
-        self.pattern = re.compile(f"(?:{form})\\Z", re.DOTALL)
         self.form = form
         self.word = word
         self.like = like
@@ -82,7 +81,8 @@ class Text(Shape):
         """The text itself."""
         if not isinstance(value, str):
             raise Wrong(f"is {kind_of(value)}, not a text", _quoted(value))
-        if not self.pattern.match(value):
+        # Compiled when first used: no command uses all forms, and every command loads them.
+        if not re.fullmatch(self.form, value, re.DOTALL | re.ASCII):
             raise Wrong(f"{value!r} is not a {self.word}", self.like)
         return value
 
