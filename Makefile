@@ -53,7 +53,7 @@ fmt: venv ## let ruff format and repair
 	$(BIN)/ruff check --fix $(CODE)
 	$(BIN)/ruff format $(CODE)
 
-docs: venv ## write the generated pages again: docs/cli.md, docs/config.md, the README's transcript
+docs: venv ## write again what is made from the code: docs/cli.md, docs/config.md, schemas, README's transcript
 	$(BIN)/python docs/generate.py
 
 docs-check: venv ## fail when a generated page is stale

@@ -110,26 +110,27 @@ def pages(root: Path) -> dict[Path, str]:
     command = _from_code("gpuctl.cli", "main")
     if isinstance(command, click.Command):
         found[root / "docs/cli.md"] = cli_page(command)
-    reference = _from_code("gpuctl.config.reference", "reference")
-    if callable(reference):
-        found[root / "docs/config.md"] = f"{GENERATED}\n\n{str(reference()).strip()}\n"
+    settings = _from_code("gpuctl.config.reference", "generated")
+    if callable(settings):
+        found |= settings(root)
     readme, transcript = root / "README.md", root / TRANSCRIPT
     if transcript.exists():
-        found[readme] = with_transcript(readme.read_text(), transcript.read_text())
+        found[readme] = with_transcript(readme.read_text(encoding="utf-8"), transcript.read_text(encoding="utf-8"))
     return found
 
 
 def stale(expected: Mapping[Path, str]) -> list[Path]:
     """Pages that are absent or read otherwise."""
     return [
-        path for path, text in expected.items() if not path.exists() or path.read_text() != text
+        path for path, text in expected.items() if not path.exists() or path.read_text(encoding="utf-8") != text
     ]
 
 
 def record(run: Callable[[tuple[str, ...]], str], root: Path) -> None:
     """Keep what the demo prints, under the command that prints it."""
     shown = run(DEMO).replace(str(Path.home()), "~").rstrip()
-    (root / TRANSCRIPT).write_text(f"$ gpuctl {' '.join(DEMO)}\n{shown}\n")
+    text = f"$ gpuctl {' '.join(DEMO)}\n{shown}\n"
+    (root / TRANSCRIPT).write_text(text, encoding="utf-8")
 
 
 def _run(argv: tuple[str, ...]) -> str:
@@ -150,7 +151,7 @@ def main(arguments: list[str], root: Path = ROOT) -> int:
     for path in old:
         print(f"{path.relative_to(root)}: {'stale; run: make docs' if asked.check else 'written'}")
         if not asked.check:
-            path.write_text(expected[path])
+            path.write_text(expected[path], encoding="utf-8")
     return 1 if asked.check and old else 0
 
 
