@@ -157,6 +157,11 @@ def call(argv: list[str], timeout: float = 10) -> tuple[int, str]:
     return done.returncode, done.stdout.decode("utf-8", "replace")
 
 
+def launch(argv: list[str]) -> None:
+    """Start a program that outlives this one."""
+    subprocess.Popen(argv, stdin=subprocess.DEVNULL, start_new_session=True)
+
+
 def wall(text: str) -> None:
     """Tell everybody who is logged in."""
     log(text)
@@ -636,14 +641,14 @@ def parse_q(text: str) -> Gpus:
         if depth == 0 and line.startswith("GPU "):
             if values:
                 gpus.append(gpu_of_q(len(gpus), values))
-            values = {}
+            values, section = {}, ""
         elif depth == 4:
             section = key
             values[key] = value
         elif section == "Processes" and key == "Type" and "C" in value:
             pid = number(values.get("Processes/Process ID"))
             pids += [] if pid is None else [pid]
-        else:
+        elif section:
             values[section + "/" + key] = value
     return Gpus(gpus, pids, "" if gpus else "no GPU in the answer")
 
@@ -1020,7 +1025,7 @@ class Daemon:
         off = ["/bin/sh", ROOT + "/usr/local/sbin/gpuctl-deadline", "now"]
         if not os.path.exists(off[1]):
             off = ["systemctl", "poweroff"]
-        subprocess.Popen(off, stdin=subprocess.DEVNULL, start_new_session=True)
+        launch(off)
 
     def heartbeat(self, now: float) -> dict[str, object]:
         """What `status` and others read."""
