@@ -12,7 +12,7 @@ from gpuctl.config.entries import KeyPath, OriginKind, fill, missing, nest
 from gpuctl.config.keys import dotted
 from gpuctl.config.shapes import Amount, Choice, Count, Duration, Flag, Text
 from gpuctl.config.tables import Key, ListOf, Table
-from gpuctl.config.words import GB, LINE, LOGIN, NAME, REGION, TYPE, WORD
+from gpuctl.config.words import GB, LINE, LOGIN, NAME, REGION, TYPE
 from gpuctl.core.errors import ConfigError, Problem
 
 _STEP = Text(r"steps/\d\d-[a-z0-9-]+\.sh", word='step such as "steps/10-base.sh"')
@@ -25,7 +25,9 @@ IMAGE = Table(
     Key(
         "base",
         Table(
-            Key("aws_ssm", Text(r"/\S+", word="SSM parameter"), "Parameter with the base AMI's id."),
+            Key(
+                "aws_ssm", Text(r"/\S+", word="SSM parameter"), "Parameter with the base AMI's id."
+            ),
             Key("gcp_family", Text(r"projects/\S+/images/family/\S+"), "Image family on Google."),
             Key("user", LOGIN, "Login name on the base.", default="ubuntu"),
             always=True,
