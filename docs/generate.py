@@ -1,6 +1,7 @@
 """Writes the pages that are made from the code, so that they cannot say something else.
 
-python docs/generate.py            write docs/cli.md, docs/config.md and the README's transcript
+python docs/generate.py            write docs/cli.md, docs/config.md, the schemas in configs/
+                                   and the README's transcript
 python docs/generate.py --check    write nothing; name what is stale and exit 1
 python docs/generate.py --record   run the sandbox's demo and keep its output as docs/transcript.txt
 """
@@ -115,14 +116,18 @@ def pages(root: Path) -> dict[Path, str]:
         found |= settings(root)
     readme, transcript = root / "README.md", root / TRANSCRIPT
     if transcript.exists():
-        found[readme] = with_transcript(readme.read_text(encoding="utf-8"), transcript.read_text(encoding="utf-8"))
+        found[readme] = with_transcript(
+            readme.read_text(encoding="utf-8"), transcript.read_text(encoding="utf-8")
+        )
     return found
 
 
 def stale(expected: Mapping[Path, str]) -> list[Path]:
     """Pages that are absent or read otherwise."""
     return [
-        path for path, text in expected.items() if not path.exists() or path.read_text(encoding="utf-8") != text
+        path
+        for path, text in expected.items()
+        if not path.exists() or path.read_text(encoding="utf-8") != text
     ]
 
 
