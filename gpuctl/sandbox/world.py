@@ -111,7 +111,7 @@ class SandboxClock:
         while not stop.is_set():
             try:
                 self.run_due()
-            except Exception:  # one broken action must not stop time for all others
+            except Exception:  # noqa: BLE001 - one broken action must not stop time for all
                 _LOG.exception("a planned action failed")
             self._wake.clear()
             with self.lock:

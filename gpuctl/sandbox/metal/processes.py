@@ -1,0 +1,62 @@
+"""Finding and ending a machine's processes, wherever they have wandered. Standard library only."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from gpuctl.sandbox.metal.surroundings import ROOT
+
+_ROUNDS = 20
+_PAUSE_S = 0.02
+
+
+def kill_all(directory: Path) -> int:
+    """End at once every process whose GPUCTL_ROOT lies in `directory`; how many there were.
+
+    A process can fork while it is looked for, so it is repeated until none is left.
+    """
+    killed: set[int] = set()
+    for _ in range(_ROUNDS):
+        found = [pid for pid in processes_in(directory) if pid != os.getpid()]
+        if not found:
+            break
+        for pid in found:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+        killed.update(found)
+        time.sleep(_PAUSE_S)
+    return len(killed)
+
+
+def processes_in(directory: Path) -> Iterator[int]:
+    """The ids of those processes, zombies not counted."""
+    marker = f"{ROOT}={directory}/".encode()
+    if sys.platform == "linux":
+        yield from _by_proc(marker)
+    else:
+        yield from _by_ps(marker.decode())
+
+
+def _by_proc(marker: bytes) -> Iterator[int]:
+    for entry in os.scandir("/proc"):
+        if not entry.name.isdigit():
+            continue
+        with contextlib.suppress(OSError):
+            environ = Path(entry.path, "environ").read_bytes()  # empty for a zombie
+            if any(variable.startswith(marker) for variable in environ.split(b"\0")):
+                yield int(entry.name)
+
+
+def _by_ps(marker: str) -> Iterator[int]:
+    listing = subprocess.run(
+        ["ps", "-axEww", "-o", "pid=,command="], capture_output=True, text=True, check=False
+    ).stdout
+    for line in listing.splitlines():
+        pid, _, rest = line.strip().partition(" ")
+        if f" {marker}" in rest and pid.isdigit():
+            yield int(pid)

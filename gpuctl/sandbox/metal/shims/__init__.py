@@ -1,0 +1,1 @@
+"""Programs that a bare machine has: run there as files, never imported by the sandbox."""
