@@ -1,0 +1,189 @@
+"""AWS as the verbs see it: each promise is kept by the module its method names."""
+
+import logging
+import threading
+from collections.abc import Sequence
+from datetime import datetime
+
+from gpuctl.core.errors import GpuctlError, NotFound
+from gpuctl.core.model import (
+    Access,
+    Check,
+    Down,
+    Ending,
+    Footprint,
+    Leftover,
+    Machine,
+    MachineId,
+    Offer,
+    Order,
+    Priced,
+    PricePoint,
+    Want,
+)
+from gpuctl.core.ports import Clock, Sleep
+from gpuctl.core.span import Span, format_time
+from gpuctl.providers.aws import (
+    access,
+    console,
+    doctor,
+    ending,
+    footprint,
+    launch,
+    leftovers,
+    machines,
+    offers,
+    prices,
+    spot,
+    tags,
+    translate,
+)
+from gpuctl.providers.aws.client import Clients, pages, part
+from gpuctl.providers.aws.errors import translated
+from gpuctl.providers.aws.settings import AwsSettings
+
+log = logging.getLogger(__name__)
+
+
+class AwsProvider:
+    """One AWS account. Implements `gpuctl.core.ports.Provider`; safe to use from threads."""
+
+    def __init__(
+        self, settings: AwsSettings, clients: Clients, *, clock: Clock, sleep: Sleep
+    ) -> None:
+        self._settings = settings
+        self._clients = clients
+        self._clock = clock
+        self._sleep = sleep
+        self._account: str | None = None
+        self._asking = threading.Lock()
+
+    @property
+    def name(self) -> str:
+        """`aws`."""
+        return translate.NAME
+
+    @property
+    def account(self) -> str:
+        """The twelve digits of the account that pays; asks STS, once."""
+        with self._asking:
+            if self._account is None:
+                doing = "asking who we are"
+                with translated(doing):
+                    reply = self._clients.sts(self._settings.regions[0]).get_caller_identity()
+                self._account = str(part(reply, "Account", doing))
+            return self._account
+
+    def offers(self, want: Want) -> Sequence[Offer]:
+        """What can be had now; see offers.py for the round trips."""
+        return offers.find_offers(self._clients, self._settings, want, self.account, self._clock)
+
+    def start(self, order: Order) -> Machine:
+        """One RunInstances under the order's token; see launch.py."""
+        account = self.account
+        instance = launch.launch(self._clients, self._settings, order, self._sleep)
+        return self._described(instance, account, order.offer.region)
+
+    def find(self, order: Order) -> Machine | None:
+        """Looks by token and by lease; cancels what could still launch for the lease."""
+        region = order.offer.region
+        spot.cancel_open_requests(self._clients, region, order.lease)
+        instance = launch.find(self._clients, order)
+        return None if instance is None else self._described(instance, self.account, region)
+
+    def stop(self, machine: MachineId, how: Down) -> None:  # noqa: ARG002 - both terminate
+        """Terminates, then tidies: spot request and ingress rules of its lease.
+
+        Tidying never fails the call: what costs has ended, and leftovers() sees the rest.
+        """
+        if not machines.terminate(self._clients, machine):
+            return
+        try:
+            self._tidy(machine)
+        except GpuctlError as error:
+            log.warning("tidying after %s: %s", machine.native, error)
+
+    def get(self, machine: MachineId) -> Machine:
+        """Instance and disks, two calls at once."""
+        return machines.read(self._clients, machine, self.account, self._clock)
+
+    def machines(self) -> Sequence[Machine]:
+        """Every configured region at once."""
+        return machines.list_all(
+            self._clients, self._settings.regions, lambda: self.account, self._clock
+        )
+
+    def ending(self, machine: MachineId) -> Ending | None:
+        """Instance, else spot request, else CloudTrail."""
+        return ending.evidence(self._clients, machine.region, machine.native, self._clock)
+
+    def leftovers(self) -> Sequence[Leftover]:
+        """In every region the account may use, configured or not."""
+        return leftovers.find_leftovers(self._clients, self._settings, self.account, self._clock)
+
+    def remove(self, leftover: Leftover) -> None:
+        """Ends one leftover of ours."""
+        leftovers.remove(self._clients, leftover)
+
+    def prices(self, thing: Priced, span: Span) -> Sequence[PricePoint]:
+        """Spot history, Price List, or the bundled file."""
+        return prices.price_points(self._clients, thing, span, self._clock)
+
+    def admit(self, machine: MachineId, access: Access) -> None:
+        """Replaces what the machine's lease lets in. NotFound when the machine has no lease."""
+        _admit(self._clients, self._settings, machine, access)
+
+    def move_deadline(self, machine: MachineId, deadline: datetime) -> None:
+        """Rewrites the deadline's tag, which the machine reads from its metadata service."""
+        with translated(f"moving the deadline of {machine.native}", effect=True):
+            self._clients.ec2(machine.region).create_tags(
+                Resources=[machine.native],
+                Tags=tags.written({tags.DEADLINE: format_time(deadline)}),
+            )
+
+    def host_keys(self, machine: MachineId) -> Sequence[str]:
+        """From the console output."""
+        return console.host_keys(self._clients, machine)
+
+    def checks(self, want: Want | None) -> Sequence[Check]:
+        """Credentials, types, quotas."""
+        return doctor.checks(self._clients, self._settings, want, self._clock)
+
+    def footprint(self) -> Sequence[Footprint]:
+        """Security groups and key pairs of this installation."""
+        return footprint.footprint(self._clients, self._settings, self.account)
+
+    def erase(self, footprint_: Footprint) -> None:
+        """Removes one of them."""
+        footprint.erase(self._clients, footprint_)
+
+    def _described(self, instance: translate.Described, account: str, region: str) -> Machine:
+        return machines.described(self._clients, instance, account, region, self._clock)
+
+    def _tidy(self, machine: MachineId) -> None:
+        lease, _ = _lease_and_group(self._clients, machine)
+        if lease is not None:
+            spot.cancel_open_requests(self._clients, machine.region, lease)
+            access.withdraw(self._clients, machine.region, lease)
+
+
+def _admit(clients: Clients, settings: AwsSettings, machine: MachineId, wanted: Access) -> None:
+    access.sources_of(wanted)  # refuse an open range before anything is asked
+    lease, vpc = _lease_and_group(clients, machine)
+    if lease is None or vpc is None:
+        raise NotFound(f"{machine.native} carries no lease of gpuctl", hint="gpuctl ps")
+    group = access.ensure_group(clients, settings, machine.region, vpc)
+    access.admit(clients, machine.region, group, lease, wanted, settings.install)
+
+
+def _lease_and_group(clients: Clients, machine: MachineId) -> tuple[str | None, str | None]:
+    found = pages(
+        clients.ec2(machine.region).describe_instances,
+        "Reservations",
+        f"looking at {machine.native}",
+        InstanceIds=[machine.native],
+    )
+    for reservation in found:
+        for instance in reservation.get("Instances") or ():
+            return tags.read(instance).get(tags.LEASE), instance.get("VpcId")
+    return None, None

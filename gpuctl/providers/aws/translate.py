@@ -1,0 +1,252 @@
+"""EC2's dictionaries -> our values. Pure: no call is made here."""
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from gpuctl.core.model import (
+    Billable,
+    EndedBy,
+    Ending,
+    Evidence,
+    Kind,
+    Machine,
+    MachineId,
+    Market,
+    State,
+)
+from gpuctl.core.names import project_name
+from gpuctl.core.span import parse_time, utc
+from gpuctl.providers.aws import tags
+from gpuctl.providers.aws.gpus import gpu_of
+
+Described = Mapping[str, Any]
+
+NAME = "aws"
+
+STATES = {
+    "pending": State.STARTING,
+    "running": State.RUNNING,
+    "stopping": State.STOPPING,
+    "shutting-down": State.STOPPING,
+    "stopped": State.STOPPED,
+    "terminated": State.GONE,
+}
+
+_COMPUTE_BILLED = ("pending", "running")
+_DISKS_BILLED = ("pending", "running", "stopping", "stopped")
+
+GP3_IOPS = 3000
+GP3_THROUGHPUT = 125
+"""MB/s, and IOPS, that a gp3 volume has without paying for them."""
+
+_INTERRUPTIONS = (
+    "Server.SpotInstanceTermination",
+    "Server.SpotInstanceShutdown",
+    "instance-terminated-by-price",
+    "instance-terminated-no-capacity",
+    "instance-terminated-capacity-oversubscribed",
+    "instance-terminated-launch-group-constraint",
+    "instance-stopped-by-price",
+    "instance-stopped-no-capacity",
+    "instance-stopped-capacity-oversubscribed",
+    "BidEvictedEvent",
+)
+_WHEN = re.compile(r"\((\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) (?:GMT|UTC)\)")
+
+
+def machine(
+    instance: Described,
+    *,
+    account: str,
+    region: str,
+    volumes: Sequence[Described] = (),
+    ending: Ending | None = None,
+) -> Machine:
+    """One described instance. `volumes` are all its region's; `ending` is the fallback when
+    the instance itself does not tell when it ended.
+    """
+    state = instance["State"]["Name"]
+    read = tags.read(instance)
+    gpu = gpu_of(instance["InstanceType"])
+    over = STATES[state] in (State.STOPPING, State.STOPPED, State.GONE)
+    return Machine(
+        id=identity(instance, account=account, region=region),
+        name=read.get(tags.NAME) or instance["InstanceId"],
+        type=instance["InstanceType"],
+        gpu=gpu.name,
+        gpus=gpu.count,
+        market=market_of(instance),
+        state=STATES[state],
+        launched_at=_time(instance.get("LaunchTime")),
+        billed=billed(instance, volumes),
+        ending=(ending_of(instance) or ending) if over else None,
+        address=instance.get("PublicIpAddress") or None,
+        image=instance.get("ImageId"),
+        project=_project(read.get(tags.PROJECT)),
+        lease=read.get(tags.LEASE) or None,
+        install=read.get(tags.INSTALL) or None,
+        deadline=_deadline(read.get(tags.DEADLINE)),
+        user=read.get(tags.USER) or None,
+    )
+
+
+def identity(instance: Described, *, account: str, region: str) -> MachineId:
+    """Where and what."""
+    zone = instance.get("Placement", {}).get("AvailabilityZone", "")
+    return MachineId(NAME, account, region, zone, instance["InstanceId"])
+
+
+def market_of(instance: Described) -> Market:
+    """On-demand instances have no lifecycle at all."""
+    return Market.SPOT if instance.get("InstanceLifecycle") == "spot" else Market.ON_DEMAND
+
+
+def billed(instance: Described, volumes: Sequence[Described]) -> tuple[Billable, ...]:
+    """Everything on the clock in this very state.
+
+    Running: instance, disks, public address. Stopped: disks. Shutting down: nothing, since EC2
+    bills neither the instance nor disks that go with it. A project's data volume is never
+    here: it outlives the machine and is told of as a leftover.
+    """
+    state = instance["State"]["Name"]
+    since = _time(instance.get("LaunchTime"))
+    things: list[Billable] = []
+    if state in _COMPUTE_BILLED and since is not None:
+        things.append(
+            Billable(
+                resource=instance["InstanceId"],
+                kind=Kind.COMPUTE,
+                sku=instance["InstanceType"],
+                quantity=Decimal(1),
+                market=market_of(instance),
+                since=since,
+            )
+        )
+    if state in _DISKS_BILLED:
+        for volume in volumes:
+            if instance["InstanceId"] in attached_to(volume) and tags.DATA not in tags.read(volume):
+                things.extend(disk_billables(volume))
+    if state in _COMPUTE_BILLED and since is not None:
+        things.extend(_addresses(instance, since))
+    return tuple(things)
+
+
+def attached_to(volume: Described) -> tuple[str, ...]:
+    """Ids of the instances a volume is attached to."""
+    return tuple(
+        attachment["InstanceId"]
+        for attachment in volume.get("Attachments") or ()
+        if attachment.get("InstanceId")
+    )
+
+
+def disk_billables(volume: Described) -> tuple[Billable, ...]:
+    """A volume's storage, and the IOPS and MB/s above those included (gp3) or all (io1, io2)."""
+    since = utc(volume["CreateTime"])
+    type_ = volume.get("VolumeType", "gp2")
+    iops, throughput = int(volume.get("Iops") or 0), int(volume.get("Throughput") or 0)
+    if type_ == "gp3":
+        iops, throughput = iops - GP3_IOPS, throughput - GP3_THROUGHPUT
+    elif type_ in ("io1", "io2"):
+        throughput = 0
+    else:
+        iops = throughput = 0
+    parts = (
+        (Kind.DISK, int(volume["Size"])),
+        (Kind.DISK_IOPS, iops),
+        (Kind.DISK_THROUGHPUT, throughput),
+    )
+    return tuple(
+        Billable(
+            resource=volume["VolumeId"],
+            kind=kind,
+            sku=type_,
+            quantity=Decimal(amount),
+            market=Market.ON_DEMAND,
+            since=since,
+        )
+        for kind, amount in parts
+        if amount > 0
+    )
+
+
+def ending_of(instance: Described) -> Ending | None:
+    """From the instance's own words, when they tell the time; None otherwise.
+
+    `StateTransitionReason` reads `User initiated (2025-03-10 16:18:50 GMT)`.
+    """
+    said = instance.get("StateTransitionReason") or ""
+    when = _WHEN.search(said)
+    if when is None:
+        return None
+    at = datetime.strptime(when.group(1), "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC)
+    reason = (instance.get("StateReason") or {}).get("Code") or said.partition(" (")[0]
+    return Ending(at=at, by=ended_by(reason, said), evidence=Evidence.STATE_REASON, reason=reason)
+
+
+def ending_of_request(request: Described) -> Ending | None:
+    """From a spot request that is over: its status's code and time; None while it lasts."""
+    status = request.get("Status") or {}
+    code = str(status.get("Code", ""))
+    if not code.startswith(("instance-terminated", "instance-stopped")):
+        return None
+    at = _time(status.get("UpdateTime"))
+    if at is None:
+        return None
+    return Ending(at=at, by=ended_by(code), evidence=Evidence.SPOT_REQUEST, reason=code)
+
+
+def ending_of_event(name: str, at: datetime) -> Ending:
+    """From CloudTrail: `BidEvictedEvent` is a spot interruption, all others are a user's."""
+    return Ending(at=utc(at), by=ended_by(name), evidence=Evidence.AUDIT_LOG, reason=name)
+
+
+def ended_by(*reasons: str) -> EndedBy:
+    """`PROVIDER` only for a spot interruption; a guest that shuts itself down is the user's."""
+    interrupted = any(word in reason for reason in reasons for word in _INTERRUPTIONS)
+    return EndedBy.PROVIDER if interrupted else EndedBy.USER
+
+
+def _addresses(instance: Described, since: datetime) -> list[Billable]:
+    """One per network interface with a public IPv4, from the moment it was attached."""
+    found = []
+    for interface in instance.get("NetworkInterfaces") or ():
+        if not (interface.get("Association") or {}).get("PublicIp"):
+            continue
+        attached = _time((interface.get("Attachment") or {}).get("AttachTime")) or since
+        found.append(_address(interface["NetworkInterfaceId"], max(attached, since)))
+    if not found and instance.get("PublicIpAddress"):
+        found.append(_address(instance["InstanceId"], since))
+    return found
+
+
+def _address(resource: str, since: datetime) -> Billable:
+    return Billable(
+        resource=resource,
+        kind=Kind.IPV4,
+        sku="in-use",
+        quantity=Decimal(1),
+        market=Market.ON_DEMAND,
+        since=since,
+    )
+
+
+def _time(moment: datetime | None) -> datetime | None:
+    return None if moment is None else utc(moment)
+
+
+def _deadline(text: str | None) -> datetime | None:
+    try:
+        return None if text is None else parse_time(text)
+    except ValueError:
+        return None
+
+
+def _project(text: str | None) -> str | None:
+    try:
+        return None if text is None else project_name(text)
+    except ValueError:
+        return None
