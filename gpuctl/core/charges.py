@@ -7,6 +7,7 @@ from decimal import Decimal
 from fractions import Fraction
 
 from gpuctl.core.events import Usage
+from gpuctl.core.meter import priced
 from gpuctl.core.model import EndedBy, Kind, Market, Priced, Unit
 from gpuctl.core.pricebook import PriceBook
 from gpuctl.core.rules import Rule, SpotPricing, billing_zone, rule_for
@@ -143,15 +144,7 @@ def charges_of(
 def _priced(
     usage: Usage, rule: Rule, book: PriceBook, whole: Span, seen: Span
 ) -> Iterator[tuple[Span, Decimal | None]]:
-    thing = Priced(
-        provider=usage.provider,
-        region=usage.region,
-        zone=usage.zone,
-        kind=usage.kind,
-        sku=usage.sku,
-        market=usage.market,
-        unit=rule.unit,
-    )
+    thing = priced(usage)
     if usage.market is Market.SPOT and rule.spot is SpotPricing.AT_INSTANCE_HOUR:
         yield from _by_instance_hour(book, thing, whole.start, seen)
         return

@@ -1,9 +1,12 @@
 """What the verbs may ask of the world. Each promise here is a contract test."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from gpuctl.core.events import Event, Leased
 from gpuctl.core.model import (
     Access,
     Check,
@@ -29,6 +32,17 @@ Sleep = Callable[[float], None]
 
 NewId = Callable[[], str]
 """A fresh random id: 32 hex digits."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class CloudRef:
+    """An account to work through: a provider, and the client whose account it is (None = ours)."""
+
+    provider: str
+    payer: str | None = None
+
+    def __str__(self) -> str:
+        return self.provider if self.payer is None else f"{self.provider} ({self.payer}'s account)"
 
 
 class Provider(Protocol):
@@ -108,3 +122,77 @@ class Provider(Protocol):
 
     def erase(self, footprint: Footprint) -> None:
         """Remove one of those. Idempotent."""
+
+
+class Ledger(Protocol):
+    """Facts on disk. Every method may raise `LedgerError`."""
+
+    @property
+    def location(self) -> str:
+        """Where it is, for messages."""
+
+    @property
+    def install(self) -> str:
+        """This installation's id: 32 hex digits, in the tags of all that it makes."""
+
+    @property
+    def head(self) -> str:
+        """The hash that all events lead to."""
+
+    def events(self) -> Sequence[Event]:
+        """Everything, oldest first."""
+
+    def append(self, events: Iterable[Event]) -> int:
+        """Durably add what is new, all or nothing; how many were."""
+
+
+class Progress(Protocol):
+    """How long work is told to whoever watches; never data."""
+
+    def step(self, text: str) -> AbstractContextManager[None]:
+        """A named step that takes a while."""
+
+    def note(self, text: str) -> None:
+        """Something worth knowing, said once."""
+
+
+class Reach(Protocol):
+    """The user's end of SSH: keys, known hosts, commands on machines."""
+
+    def public_key(self) -> str:
+        """The installation's public key; made at first use."""
+
+    def addresses(self) -> Sequence[str]:
+        """This computer's public addresses as `/32` or `/128`; never empty.
+
+        `GpuctlError` when they cannot be learnt, with the flag that names one.
+        """
+
+    def introduce(self, machine: Machine, host_keys: Sequence[str]) -> None:
+        """Make `ssh NAME` work for it, trusting these host keys alone where there are any."""
+
+    def forget(self, machine: MachineId, name: str) -> None:
+        """The reverse."""
+
+    def armed(self, machine: Machine) -> datetime | None:
+        """The deadline the machine itself reports; None = it does not answer (yet)."""
+
+    def extend(self, machine: Machine, deadline: datetime) -> datetime:
+        """Move the machine's own deadline; the one it now has. `RemoteFailed`."""
+
+
+class Clouds(Protocol):
+    """The accounts in use, connected at need."""
+
+    def accounts(self) -> Sequence[CloudRef]:
+        """Those that are configured or have something in the ledger."""
+
+    def of(self, provider: str, project: str | None) -> CloudRef:
+        """Where a project's machines run: its client's own account, else the user's."""
+
+    def connect(self, ref: CloudRef) -> Provider:
+        """The provider, the same object each time. `Denied` without credentials."""
+
+
+BootScript = Callable[[Leased, str, int], bytes]
+"""(lease, login user, number of GPUs) -> the first script of a machine, as its cloud wants it."""

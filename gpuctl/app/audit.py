@@ -1,0 +1,162 @@
+"""`audit`: what still costs money and is not in use, everywhere."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from fractions import Fraction
+
+from gpuctl.app import App
+from gpuctl.app.gather import Silence
+from gpuctl.app.pricing import fetch_prices
+from gpuctl.app.sync import Synced, sync
+from gpuctl.core.events import Price, Usage
+from gpuctl.core.meter import per_hour, priced
+from gpuctl.core.model import Billable, Down, Leftover, Machine, State
+from gpuctl.core.ports import CloudRef
+from gpuctl.core.pricebook import PriceBook
+from gpuctl.core.span import Span, format_time
+
+_MONTH_HOURS = 730
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing that should not be there, with USD a month and the command that ends it."""
+
+    provider: str
+    region: str
+    resource: str
+    kind: str
+    reason: str
+    monthly: Fraction | None
+    fix: str
+    ours: bool
+    project: str | None
+    machine: Machine | None = None
+    leftover: Leftover | None = None
+    ref: CloudRef
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Audit:
+    """The findings, dearest first, and what could not be looked at."""
+
+    findings: tuple[Finding, ...]
+    silent: tuple[Silence, ...]
+
+
+def audit(app: App) -> Audit:
+    """Look at every account, region and zone."""
+    with app.progress.step("looking everywhere"):
+        synced = sync(app, leftovers=True)
+    _price(app, synced)
+    book = PriceBook(event for event in app.ledger.events() if isinstance(event, Price))
+    now = app.clock()
+    findings = [*_machines(app, synced, book, now), *_leftovers(synced, book, now)]
+    findings.sort(key=lambda finding: (-(finding.monthly or 0), finding.resource))
+    return Audit(findings=tuple(findings), silent=synced.silent)
+
+
+def fix(app: App, findings: Sequence[Finding]) -> Sequence[Finding]:
+    """End what is ours; what is somebody else's is left alone. What was ended."""
+    ended = []
+    for finding in findings:
+        if not finding.ours:
+            continue
+        provider = app.clouds.connect(finding.ref)
+        with app.progress.step(f"ending {finding.resource}"):
+            if finding.machine is not None:
+                provider.stop(finding.machine.id, Down.END)
+            elif finding.leftover is not None:
+                provider.remove(finding.leftover)
+        ended.append(finding)
+    sync(app)
+    return ended
+
+
+def _price(app: App, synced: Synced) -> None:
+    now = app.clock()
+    for (provider, account), ref in synced.refs.items():
+        asked = {
+            priced(_as_usage(leftover, billable)): Span(now, now)
+            for leftover in synced.leftovers
+            if (leftover.provider, leftover.account) == (provider, account)
+            for billable in leftover.billed
+        }
+        fetch_prices(app, app.clouds.connect(ref), asked)
+
+
+def _machines(app: App, synced: Synced, book: PriceBook, now: datetime) -> Iterator[Finding]:
+    install = app.ledger.install
+    for machine in synced.machines:
+        if machine.state in (State.GONE, State.STOPPED):
+            continue
+        lease = synced.books.leases.get(machine.lease or "")
+        if lease is None:
+            reason = "running without a lease in this ledger"
+        elif lease.deadline <= now:
+            reason = f"past its deadline {format_time(lease.deadline)}"
+        else:
+            continue
+        runs = [usage for usage in synced.books.open if usage.machine == str(machine.id)]
+        yield Finding(
+            provider=machine.id.provider,
+            region=machine.id.region,
+            resource=machine.id.native,
+            kind="machine",
+            reason=reason,
+            monthly=_monthly(runs, book, now),
+            fix=f"gpuctl down {machine.id.native}",
+            ours=lease is not None or machine.install == install,
+            project=machine.project,
+            machine=machine,
+            ref=synced.ref_of(machine),
+        )
+
+
+def _leftovers(synced: Synced, book: PriceBook, now: datetime) -> Iterator[Finding]:
+    for leftover in synced.leftovers:
+        runs = [_as_usage(leftover, billable) for billable in leftover.billed]
+        yield Finding(
+            provider=leftover.provider,
+            region=leftover.region,
+            resource=leftover.resource,
+            kind=leftover.what,
+            reason=leftover.reason,
+            monthly=_monthly(runs, book, now),
+            fix=leftover.fix,
+            ours=leftover.ours,
+            project=leftover.project,
+            leftover=leftover,
+            ref=synced.refs[leftover.provider, leftover.account],
+        )
+
+
+def _as_usage(leftover: Leftover, billable: Billable) -> Usage:
+    return Usage(
+        id="",
+        provider=leftover.provider,
+        account=leftover.account,
+        region=leftover.region,
+        zone=leftover.zone,
+        resource=billable.resource,
+        kind=billable.kind,
+        sku=billable.sku,
+        market=billable.market,
+        quantity=billable.quantity,
+        start=billable.since,
+        end=None,
+        ended_by=None,
+        project=leftover.project,
+    )
+
+
+def _monthly(runs: Sequence[Usage], book: PriceBook, now: datetime) -> Fraction | None:
+    """USD for 730 hours; None where a price is missing."""
+    whole = Fraction(0)
+    for usage in runs:
+        price = book.at(priced(usage), now)
+        if price is None:
+            return None
+        whole += per_hour(usage, price.usd, now) * _MONTH_HOURS
+    return whole

@@ -1,0 +1,83 @@
+"""Budgets and ceilings: what is left, and when to refuse."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from fractions import Fraction
+
+from gpuctl.app import App
+from gpuctl.core.bill import bill, monthly
+from gpuctl.core.charges import total
+from gpuctl.core.errors import BudgetExceeded
+from gpuctl.core.money import decimal_text
+from gpuctl.core.rules import billing_zone
+from gpuctl.core.span import Month
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """A project's month in USD. `limit` None = no budget is set."""
+
+    project: str
+    limit: Decimal | None
+    spent: Fraction
+    hard: bool
+    warn: tuple[int, ...]
+
+    @property
+    def left(self) -> Fraction | None:
+        """What may still be spent; negative when it is exceeded."""
+        return None if self.limit is None else Fraction(self.limit) - self.spent
+
+    @property
+    def passed(self) -> int | None:
+        """The highest warning threshold (per cent) that was passed."""
+        if not self.limit:
+            return None
+        used = self.spent * 100 / Fraction(self.limit)
+        return max((per_cent for per_cent in self.warn if used >= per_cent), default=None)
+
+
+def budget_of(app: App, project: str, now: datetime) -> Budget:
+    """What a project spent this month, and what it may."""
+    policy = app.settings.projects.get(project)
+    budget = policy.budget if policy is not None else None
+    return Budget(
+        project=project,
+        limit=budget.month if budget is not None else None,
+        spent=spent_this_month(app, now, project),
+        hard=budget.hard if budget is not None else False,
+        warn=budget.warn if budget is not None else (),
+    )
+
+
+def spent_this_month(app: App, now: datetime, project: str | None = None) -> Fraction:
+    """USD so far in the running month of each provider; of all projects when None."""
+    month = Month.of(now, billing_zone(None))
+    charges = bill(app.ledger.events(), monthly(month), now).charges
+    return total(
+        charge
+        for charge in charges
+        if charge.payer is None and (project is None or charge.project == project)
+    )
+
+
+def refuse_over_budget(app: App, budget: Budget, worst: Fraction, now: datetime) -> None:
+    """Raise BudgetExceeded where a hard limit leaves no room for anything at all.
+
+    A soft budget only warns. The ceiling over all projects (`limits.month`) is always hard.
+    """
+    if budget.hard and budget.left is not None and budget.left <= 0:
+        raise BudgetExceeded(
+            f"{budget.project} has spent {decimal_text(budget.spent, 2)} "
+            f"of its {budget.limit} USD this month, and its budget is hard",
+            hint=f"gpuctl config set client.{budget.project.replace('/', '.project.')}"
+            ".budget.month AMOUNT",
+        )
+    ceiling = app.settings.limits.month
+    if ceiling is not None and spent_this_month(app, now) + worst > Fraction(ceiling):
+        raise BudgetExceeded(
+            f"at worst this would cost {decimal_text(worst, 2)} USD, "
+            f"and limits.month allows {ceiling} USD in all",
+            hint="gpuctl up --ttl SHORTER, or gpuctl config set limits.month AMOUNT",
+        )

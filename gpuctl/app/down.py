@@ -1,0 +1,137 @@
+"""`down`: end what costs, see it ended, and say what it cost."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from fractions import Fraction
+
+from gpuctl.app import App
+from gpuctl.app.fleet import Shown, pick, show
+from gpuctl.app.receipt import Receipt, receipt
+from gpuctl.app.settle import outcome_of
+from gpuctl.app.sync import Synced, note_machine, sync
+from gpuctl.core.errors import GpuctlError, LedgerError, NotFound, UsageProblem
+from gpuctl.core.events import Event, Intent
+from gpuctl.core.model import Down, Machine, State
+from gpuctl.core.ports import CloudRef, Provider
+
+ENDED_WITHIN = timedelta(minutes=10)
+_POLL_S = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """One machine after `down`, and its receipt."""
+
+    shown: Shown
+    receipt: Receipt
+    was_down: bool
+    """It had ended (or was stopped) before."""
+
+
+def chosen(
+    synced: Synced, names: Sequence[str], project: str | None, *, everything: bool, how: Down
+) -> Sequence[Machine]:
+    """The machines that are meant by names, --all, -p, or because there is only one."""
+    costing = [m for m in synced.machines if _costs(m, how)]
+    if names:
+        found = [pick(synced.machines, name) for name in names]
+        return list({machine.id: machine for machine in found}.values())
+    if project is not None:
+        costing = [machine for machine in costing if machine.project == project]
+        if not costing:
+            raise NotFound(f"no machine runs for {project}", hint="gpuctl ps")
+    if everything or (project is not None and len(costing) == 1):
+        return costing
+    return [pick(costing, None)]
+
+
+def _costs(machine: Machine, how: Down) -> bool:
+    if how is Down.DELETE:
+        return machine.state is not State.GONE
+    return machine.state in (State.STARTING, State.RUNNING, State.STOPPING)
+
+
+def down(app: App, synced: Synced, machines: Sequence[Machine], how: Down) -> Sequence[Ended]:
+    """End them, wait until the cloud says so, and account for each.
+
+    A ledger that cannot be written stops nothing: the machines are ended first, and the error
+    is raised after. Raises the first error of a machine that could not be ended, last.
+    """
+    ended: list[Ended] = []
+    errors: list[GpuctlError] = []
+    for machine in machines:
+        ref = synced.ref_of(machine)
+        try:
+            ended.append(_end(app, ref, machine, how, errors))
+        except GpuctlError as error:
+            app.progress.note(f"{machine.name} was NOT ended and may still cost: {error.message}")
+            errors.append(error)
+    if errors:
+        raise errors[0]
+    return ended
+
+
+def _end(app: App, ref: CloudRef, machine: Machine, how: Down, errors: list[GpuctlError]) -> Ended:
+    provider = app.clouds.connect(ref)
+    was_down = not _costs(machine, how)
+    if not was_down:
+        intent = Intent(
+            id=app.new_id(),
+            lease=machine.lease or "",
+            verb="stop" if how is Down.END else "delete",
+            at=app.clock(),
+            machine=str(machine.id),
+        )
+        _append(app, [intent], errors)
+        with app.progress.step(f"ending {machine.name}"):
+            provider.stop(machine.id, how)
+            _append(app, [outcome_of(app, intent, "done", machine=str(machine.id))], errors)
+            machine = _until_ended(app, provider, machine, how)
+        app.reach.forget(machine.id, machine.name)
+    return Ended(
+        shown=_account(app, ref, machine, errors),
+        receipt=receipt(app, machine),
+        was_down=was_down,
+    )
+
+
+def _append(app: App, events: Sequence[Event], errors: list[GpuctlError]) -> None:
+    try:
+        app.ledger.append(events)
+    except LedgerError as error:
+        app.progress.note(f"the ledger cannot be written, ending the machine all the same: {error}")
+        errors.append(error)
+
+
+def _until_ended(app: App, provider: Provider, machine: Machine, how: Down) -> Machine:
+    until = app.clock() + ENDED_WITHIN
+    wanted = (State.GONE,) if how is Down.DELETE else (State.GONE, State.STOPPED)
+    while True:
+        try:
+            fresh = provider.get(machine.id)
+        except NotFound:
+            return _vanished(provider, machine)
+        if fresh.state in wanted:
+            return fresh
+        if app.clock() >= until:
+            raise UsageProblem(
+                f"{machine.name} is still {fresh.state} after {ENDED_WITHIN.seconds // 60} minutes",
+                hint=f"gpuctl down {machine.name}",
+            )
+        app.sleep(_POLL_S)
+
+
+def _vanished(provider: Provider, machine: Machine) -> Machine:
+    ending = provider.ending(machine.id)
+    return replace(machine, state=State.GONE, billed=(), ending=ending, address=None)
+
+
+def _account(app: App, ref: CloudRef, machine: Machine, errors: list[GpuctlError]) -> Shown:
+    try:
+        note_machine(app, machine, ref.payer)
+        known = sync(app, refs=[ref]).books
+    except LedgerError as error:
+        errors.append(error)
+        return Shown(machine=machine, project=machine.project, hourly=None, cost=Fraction(0))
+    return show(app.ledger.events(), known, [machine], app.clock())[0]

@@ -1,0 +1,107 @@
+"""`spend` and `report`: the ledger alone answers, no cloud is asked."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from gpuctl.config.model import Settings
+from gpuctl.core.bill import Bill, Window, bill, fixed, monthly
+from gpuctl.core.charges import Charge
+from gpuctl.core.events import Event
+from gpuctl.core.names import client_of
+from gpuctl.core.report import Account, Report, Terms, report
+from gpuctl.core.rules import billing_zone
+from gpuctl.core.span import Month, Span
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Period:
+    """What is asked for: a span, or a month as each provider bills it."""
+
+    window: Window
+    shown: Span
+    month: Month | None = None
+
+
+def this_month(now: datetime) -> Period:
+    """From the first of the month, 00:00Z, to now."""
+    start = Month.of(now, billing_zone(None)).span(billing_zone(None)).start
+    return between(start, now)
+
+
+def between(start: datetime, end: datetime) -> Period:
+    """[start, end) for all providers alike."""
+    span = Span(start, end)
+    return Period(window=fixed(span), shown=span)
+
+
+def of_month(month: Month) -> Period:
+    """UTC on AWS, Los Angeles on Google: their own billing months."""
+    return Period(window=monthly(month), shown=month.span(billing_zone("aws")), month=month)
+
+
+def spend(
+    events: Sequence[Event],
+    period: Period,
+    now: datetime,
+    *,
+    project: str | None = None,
+    client: str | None = None,
+) -> Bill:
+    """The charges of a period, exact; of one project or client where one is named."""
+    whole = bill(events, period.window, now)
+    charges = tuple(charge for charge in whole.charges if _of(charge, project, client))
+    return Bill(charges=charges, problems=whole.problems)
+
+
+def _of(charge: Charge, project: str | None, client: str | None) -> bool:
+    if project is not None and charge.project != project:
+        return False
+    return client is None or (charge.project is not None and client_of(charge.project) == client)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statement:
+    """A report, what to know about it, and the accounts that were asked for."""
+
+    report: Report
+    accounts: tuple[Account, ...]
+    problems: tuple[str, ...]
+
+
+def statement(
+    events: Sequence[Event],
+    period: Period,
+    now: datetime,
+    settings: Settings,
+    *,
+    project: str | None = None,
+    client: str | None = None,
+) -> Statement:
+    """Rounded over all projects together, and only then filtered: the same cents each time."""
+    whole = bill(events, period.window, now)
+    figures = report(whole.charges, terms_of(settings))
+    accounts = tuple(
+        account
+        for account in figures.accounts
+        if (project is None or account.project == project)
+        and (client is None or account.client == client)
+    )
+    return Statement(report=figures, accounts=accounts, problems=whole.problems)
+
+
+def terms_of(settings: Settings) -> Callable[[str], Terms]:
+    """Who pays, as the settings have it; a project nobody configured is billed at cost."""
+
+    def terms(project: str) -> Terms:
+        client = settings.clients.get(client_of(project))
+        retainer = client.retainer if client is not None else None
+        return Terms(
+            absorbed=settings.absorbed(project),
+            markup=settings.markup(project),
+            cap=client.cap_month if client is not None else None,
+            included=retainer.included if retainer is not None else Decimal(0),
+        )
+
+    return terms

@@ -1,0 +1,213 @@
+"""What `up` is about to do, with its price, before anything that costs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from fractions import Fraction
+
+from gpuctl.app import App
+from gpuctl.app.budget import Budget, budget_of, refuse_over_budget
+from gpuctl.app.pricing import fetch_prices
+from gpuctl.app.sync import Synced
+from gpuctl.config.model import Template
+from gpuctl.core.errors import BudgetExceeded, CannotFill, TypeNotOffered, UsageProblem
+from gpuctl.core.events import Price
+from gpuctl.core.model import Kind, Machine, Market, Offer, Priced, State, Unit, Want
+from gpuctl.core.offers import matches, rank
+from gpuctl.core.ports import CloudRef
+from gpuctl.core.pricebook import PriceBook
+from gpuctl.core.rules import billing_zone
+from gpuctl.core.span import Month, Span, format_duration
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One offer and what came of it: `started`, `skipped`, `refused`, `unknown`."""
+
+    type: str
+    zone: str | None
+    market: Market | None
+    outcome: str
+    code: str | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """The offers to try in order, what is left out and why, and the money."""
+
+    project: str
+    name: str
+    template: Template
+    ref: CloudRef
+    offers: tuple[Offer, ...]
+    skipped: tuple[Attempt, ...]
+    want: Want
+    adopted: Machine | None
+    deadline: datetime
+    ceiling: datetime
+    machine_hourly: Decimal | None
+    disk_hourly: Fraction | None
+    address_hourly: Fraction | None
+    budget: Budget
+    made_at: datetime
+
+    @property
+    def hourly(self) -> Fraction | None:
+        """USD an hour with disk and address; None when a price is missing."""
+        parts = (self.machine_hourly, self.disk_hourly, self.address_hourly)
+        if any(part is None for part in parts):
+            return None
+        return sum((Fraction(part) for part in parts if part is not None), Fraction(0))
+
+    @property
+    def worst(self) -> Fraction | None:
+        """USD if it runs until its deadline at this price."""
+        if self.hourly is None:
+            return None
+        lifetime = self.deadline - self.made_at
+        return self.hourly * Fraction(int(lifetime.total_seconds()), 3_600)
+
+
+def make_plan(
+    app: App,
+    synced: Synced,
+    offers: Sequence[Offer],
+    *,
+    project: str,
+    name: str,
+    template: Template,
+    want: Want,
+    ref: CloudRef,
+) -> Plan:
+    """Rank what the market offers and price it. Raises what makes `up` pointless.
+
+    `CannotFill` (exit 5) when nothing can be had, `BudgetExceeded` (6), `UsageProblem` (2).
+    """
+    now = app.clock()
+    candidates = rank(offers, want)
+    skipped = tuple(_skipped(offers, want))
+    if not candidates:
+        raise nothing_to_try(template, skipped)
+    _refuse_over_limits(app, synced, candidates[0])
+    adopted = next((m for m in synced.machines if m.name == name and _stopped(m)), None)
+    disk, address = _extras(app, ref, candidates[0], template, now)
+    budget = budget_of(app, project, now)
+    plan = Plan(
+        project=project,
+        name=name,
+        template=template,
+        ref=ref,
+        offers=tuple(candidates),
+        skipped=skipped,
+        want=want,
+        adopted=adopted,
+        deadline=now + app.settings.lifetime(template),
+        ceiling=now + app.settings.limits.max_lifetime,
+        machine_hourly=candidates[0].hourly,
+        disk_hourly=disk,
+        address_hourly=address,
+        budget=budget,
+        made_at=now,
+    )
+    plan = _within_budget(plan, template.budget)
+    refuse_over_budget(app, budget, plan.worst or Fraction(0), now)
+    return plan
+
+
+def nothing_to_try(template: Template, skipped: Sequence[Attempt]) -> CannotFill:
+    """The error for a template of which nothing is offered, with each reason."""
+    reasons = "\n".join(f"  {s.type}: {s.reason}" for s in skipped) or "  no offer came back"
+    return TypeNotOffered(
+        f"nothing that template {template.name} asks for is offered:\n{reasons}",
+        code="not-offered",
+        hint="gpuctl offers    (what can be had)",
+    )
+
+
+def _stopped(machine: Machine) -> bool:
+    return machine.state in (State.STOPPED, State.STOPPING)
+
+
+def _skipped(offers: Sequence[Offer], want: Want) -> Sequence[Attempt]:
+    seen: dict[tuple[str, str | None], Attempt] = {}
+    for offer in offers:
+        if not offer.available and matches(offer, replace(want, zones=(), regions=())):
+            attempt = Attempt(
+                type=offer.type,
+                zone=offer.zone or None,
+                market=offer.market,
+                outcome="skipped",
+                code="not-offered",
+                reason=offer.reason,
+            )
+            seen.setdefault((offer.type, offer.reason), attempt)
+    return list(seen.values())
+
+
+def _refuse_over_limits(app: App, synced: Synced, first: Offer) -> None:
+    limits = app.settings.limits
+    running = [m for m in synced.machines if m.state in (State.STARTING, State.RUNNING)]
+    if limits.max_machines is not None and len(running) >= limits.max_machines:
+        names = ", ".join(sorted(machine.name for machine in running))
+        raise BudgetExceeded(
+            f"{len(running)} machines run already ({names}) "
+            f"and limits.max_machines is {limits.max_machines}",
+            hint="gpuctl down NAME",
+        )
+    allowed = limits.max_hourly
+    if allowed is not None and first.hourly is not None and first.hourly > allowed:
+        raise BudgetExceeded(
+            f"{first.type} costs {first.hourly} USD an hour in {first.zone}, "
+            f"and limits.max_hourly is {allowed}",
+            hint="gpuctl config set limits.max_hourly AMOUNT",
+        )
+
+
+def _extras(
+    app: App, ref: CloudRef, offer: Offer, template: Template, now: datetime
+) -> tuple[Fraction | None, Fraction | None]:
+    """USD an hour of disk and address; also puts their prices into the ledger."""
+    disk = _thing(offer, Kind.DISK, template.disk.type, Unit.MONTH)
+    address = _thing(offer, Kind.IPV4, "in-use", Unit.HOUR)
+    span = Span(now, now)
+    fetch_prices(app, app.clouds.connect(ref), {disk: span, address: span})
+    book = PriceBook(event for event in app.ledger.events() if isinstance(event, Price))
+    disk_price, address_price = book.at(disk, now), book.at(address, now)
+    zone = billing_zone(offer.provider)
+    hours = Fraction(Month.of(now, zone).span(zone).seconds, 3_600)
+    return (
+        None if disk_price is None else Fraction(disk_price.usd) * template.disk.gb / hours,
+        None if address_price is None else Fraction(address_price.usd),
+    )
+
+
+def _thing(offer: Offer, kind: Kind, sku: str, unit: Unit) -> Priced:
+    return Priced(
+        provider=offer.provider,
+        region=offer.region,
+        zone=offer.zone,
+        kind=kind,
+        sku=sku,
+        market=Market.ON_DEMAND,
+        unit=unit,
+    )
+
+
+def _within_budget(plan: Plan, session_budget: Decimal | None) -> Plan:
+    """A budget in dollars is a deadline too: the moment at which it is used up."""
+    if session_budget is None:
+        return plan
+    if plan.hourly is None:
+        raise UsageProblem(
+            "a budget in dollars needs a price, and there is none for this machine",
+            hint="gpuctl up --ttl 4h",
+        )
+    affordable = timedelta(seconds=int(Fraction(session_budget) * 3_600 / plan.hourly))
+    if affordable < timedelta(minutes=5):
+        raise BudgetExceeded(
+            f"{session_budget} USD buy {format_duration(affordable)} of {plan.offers[0].type}",
+            hint="gpuctl up --budget MORE",
+        )
+    return replace(plan, deadline=min(plan.deadline, plan.made_at + affordable))

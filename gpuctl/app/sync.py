@@ -1,0 +1,110 @@
+"""Ledger <-> clouds: at the start of every command that talks to a cloud."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from gpuctl.app import App
+from gpuctl.app.gather import Silence, ask
+from gpuctl.app.pricing import record_prices
+from gpuctl.app.settle import settle
+from gpuctl.core import sync as core
+from gpuctl.core.books import Books, books
+from gpuctl.core.errors import GpuctlError
+from gpuctl.core.model import Ending, Leftover, Machine
+from gpuctl.core.ports import CloudRef, Provider
+from gpuctl.core.snapshot import read_machine
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Synced:
+    """What the clouds show now, and the ledger after it learnt of it."""
+
+    machines: tuple[Machine, ...]
+    leftovers: tuple[Leftover, ...]
+    books: Books
+    silent: tuple[Silence, ...]
+    refs: Mapping[tuple[str, str], CloudRef]
+    """(provider, account id) -> the account to act through."""
+
+    def ref_of(self, machine: Machine) -> CloudRef:
+        """The account a machine runs in."""
+        return self.refs.get((machine.id.provider, machine.id.account)) or CloudRef(
+            machine.id.provider
+        )
+
+
+def sync(app: App, *, refs: Sequence[CloudRef] | None = None, leftovers: bool = False) -> Synced:
+    """List the clouds first, then read the ledger; append what is new, settle what was open."""
+    wanted = list(refs if refs is not None else app.clouds.accounts())
+
+    def question(provider: Provider) -> tuple[str, Sequence[Machine], Sequence[Leftover]]:
+        listed = provider.machines()
+        remaining = provider.leftovers() if leftovers else ()
+        return provider.account, listed, remaining
+
+    answers = ask(wanted, app.clouds.connect, question)
+    found = {(ref.provider, account): ref for ref, (account, _, _) in answers.by_cloud.items()}
+    machines = _distinct(m for _, listed, _ in answers.by_cloud.values() for m in listed)
+    remaining = [item for _, _, items in answers.by_cloud.values() for item in items]
+    before = settle(app, books(app.ledger.events()), machines, found)
+    accounts = frozenset(found)
+    missing = core.unlisted(before, accounts, {str(machine.id) for machine in machines})
+    sighting = core.Sighting(
+        at=app.clock(),
+        accounts=accounts,
+        machines=machines,
+        leftovers=remaining,
+        endings=_endings(app, before, missing, found),
+        payers={key: ref.payer for key, ref in found.items() if ref.payer is not None},
+    )
+    app.ledger.append(core.plan(before, sighting))
+    after = books(app.ledger.events())
+    record_prices(app, before, after, found)
+    return Synced(
+        machines=tuple(machines),
+        leftovers=tuple(remaining),
+        books=after,
+        silent=answers.silent,
+        refs=found,
+    )
+
+
+def note_machine(app: App, machine: Machine, payer: str | None) -> Books:
+    """Put one machine, as just reported, into the ledger; says nothing about others."""
+    known = books(app.ledger.events())
+    key = (machine.id.provider, machine.id.account)
+    sighting = core.Sighting(
+        at=app.clock(),
+        accounts=frozenset(),
+        machines=[machine],
+        payers={} if payer is None else {key: payer},
+    )
+    app.ledger.append(core.plan(known, sighting))
+    return books(app.ledger.events())
+
+
+def _distinct(machines: Iterable[Machine]) -> list[Machine]:
+    # Two references may lead to one account (a profile that is the default's): list it once.
+    return list({machine.id: machine for machine in machines}.values())
+
+
+def _endings(
+    app: App,
+    known: Books,
+    missing: Sequence[str],
+    refs: Mapping[tuple[str, str], CloudRef],
+) -> dict[str, Ending | None]:
+    endings: dict[str, Ending | None] = {}
+    for machine_id in missing:
+        seen = known.seen.get(machine_id)
+        if seen is None:
+            endings[machine_id] = None
+            continue
+        machine = read_machine(seen.snapshot)
+        ref = refs[machine.id.provider, machine.id.account]
+        try:
+            endings[machine_id] = app.clouds.connect(ref).ending(machine.id)
+        except GpuctlError as error:
+            app.progress.note(f"{machine.name}: how it ended could not be asked: {error.message}")
+            endings[machine_id] = None
+    return endings
