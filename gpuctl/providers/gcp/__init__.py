@@ -1,0 +1,44 @@
+"""Google Compute Engine through google-cloud-compute: REST, imported late and in part."""
+
+from collections.abc import Mapping
+
+from gpuctl.core.errors import UsageProblem
+from gpuctl.core.ports import Clock, NewId, Sleep
+from gpuctl.providers.gcp.provider import GcpProvider
+from gpuctl.providers.gcp.settings import GcpSettings
+
+__all__ = ["GcpProvider", "GcpSettings", "connect"]
+
+
+def connect(
+    settings: GcpSettings,
+    *,
+    clock: Clock,
+    sleep: Sleep,
+    new_id: NewId,
+    environ: Mapping[str, str],
+) -> GcpProvider:
+    """Connect to one project; nothing is sent yet.
+
+    Raises `Denied` with the command to type when there are no Google credentials, and
+    `UsageProblem` when no project is named or the endpoint is plain HTTP to another machine.
+    """
+    from gpuctl.providers.gcp.client import Compute, credentials  # noqa: PLC0415 - see above
+
+    endpoint = settings.endpoint or environ.get("GPUCTL_GCP_ENDPOINT") or None
+    granted, own = credentials(endpoint)
+    project = settings.project or environ.get("GOOGLE_CLOUD_PROJECT") or own
+    if not project:
+        raise UsageProblem(
+            "No Google project is named",
+            hint="set project under [gcp] in the config, or GOOGLE_CLOUD_PROJECT",
+        )
+    return GcpProvider(
+        Compute(project, granted, endpoint, sleep),
+        account=settings.account_alias or project,
+        install=settings.install,
+        zones=settings.zones,
+        clock=clock,
+        sleep=sleep,
+        new_id=new_id,
+    )

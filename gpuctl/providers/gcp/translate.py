@@ -1,0 +1,276 @@
+"""Google's JSON -> our values. Pure: no call, no clock. Times become UTC, cut to the second."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from gpuctl.core.model import (
+    Billable,
+    EndedBy,
+    Ending,
+    Evidence,
+    Kind,
+    Machine,
+    MachineId,
+    Market,
+    State,
+)
+from gpuctl.core.names import label_of_project, label_of_time, project_of_label, time_of_label
+from gpuctl.core.span import parse_time
+from gpuctl.providers.gcp.errors import Json
+from gpuctl.providers.gcp.shapes import Shape, short_gpu
+
+MANAGED = "gpuctl-managed"
+INSTALL = "gpuctl-install"
+LEASE = "gpuctl-lease"
+PROJECT = "gpuctl-project"
+DEADLINE = "gpuctl-deadline"
+USER = "gpuctl-user"
+"""Key of the instance metadata that names the login; labels know no underscore at the start."""
+PREEMPTED = "compute.instances.preempted"
+ONE = Decimal(1)
+
+STATES: Mapping[str, State] = {
+    "PENDING": State.STARTING,
+    "PROVISIONING": State.STARTING,
+    "STAGING": State.STARTING,
+    "RUNNING": State.RUNNING,
+    "REPAIRING": State.RUNNING,
+    "PENDING_STOP": State.STOPPING,
+    "STOPPING": State.STOPPING,
+    "SUSPENDING": State.STOPPING,
+    "SUSPENDED": State.STOPPED,
+    "TERMINATED": State.STOPPED,
+    "STOPPED": State.STOPPED,
+    "DEPROVISIONING": State.STOPPING,
+}
+"""Every status of the API; one that it grows later may bill, so it counts as running."""
+_LATE = timedelta(minutes=10)
+"""How long after the last second of a run Google may write the preemption down."""
+
+
+def last(link: str) -> str:
+    """The name at the end of a resource's address."""
+    return link.rpartition("/")[2]
+
+
+def region_of(zone: str) -> str:
+    """`us-central1` of `us-central1-a`."""
+    return zone.rpartition("-")[0]
+
+
+def moment(text: str | None) -> datetime | None:
+    """A timestamp of the API, or None where it is absent or empty."""
+    return parse_time(text) if text else None
+
+
+def labels_of(*, install: str, lease: str, project: str, deadline: datetime) -> dict[str, str]:
+    """The labels of a machine of ours and of the disk made with it."""
+    return {
+        MANAGED: "true",
+        INSTALL: install,
+        LEASE: lease,
+        PROJECT: label_of_project(project),
+        DEADLINE: label_of_time(deadline),
+    }
+
+
+def market_of(vm: Json) -> Market:
+    """Spot, and its older form preemptible, or on demand."""
+    scheduling = vm.get("scheduling") or {}
+    spot = scheduling.get("provisioningModel") == "SPOT" or scheduling.get("preemptible")
+    return Market.SPOT if spot else Market.ON_DEMAND
+
+
+def state_of(vm: Json) -> State:
+    """The state in our words."""
+    return STATES.get(vm.get("status") or "", State.RUNNING)
+
+
+def metadata_of(vm: Json) -> dict[str, str]:
+    """The instance metadata as a map."""
+    items = (vm.get("metadata") or {}).get("items") or ()
+    return {item["key"]: item.get("value") or "" for item in items}
+
+
+def run_started(vm: Json) -> datetime | None:
+    """When the present or last run began; None while a new one has not begun yet."""
+    start, stop = moment(vm.get("lastStartTimestamp")), moment(vm.get("lastStopTimestamp"))
+    if state_of(vm) is State.STARTING and start and stop and start < stop:
+        return None  # still the start of the run before
+    return start
+
+
+def gpus_of(vm: Json, shape: Shape) -> tuple[str | None, int]:
+    """The accelerator's name and how many; G2 and A2 have them in their type."""
+    for attached in vm.get("guestAccelerators") or ():
+        return last(attached.get("acceleratorType") or ""), int(attached["acceleratorCount"])
+    return shape.gpu, shape.gpus
+
+
+def address_of(vm: Json) -> str | None:
+    """The external IPv4 address; a stopped VM has one only if it is static."""
+    for interface in vm.get("networkInterfaces") or ():
+        for access in interface.get("accessConfigs") or ():
+            if access.get("natIP"):
+                return str(access["natIP"])
+    return None
+
+
+def billed(vm: Json, disks: Mapping[str, Json], shape: Shape) -> tuple[Billable, ...]:
+    """Everything on the clock for a VM in its present state."""
+    state, market = state_of(vm), market_of(vm)
+    found = [disk_billed(disks[source]) for source in disk_sources(vm) if source in disks]
+    address, stopped = address_of(vm), moment(vm.get("lastStopTimestamp"))
+    if state is State.STOPPED:
+        if address and stopped:
+            found.append(_thing(address, Kind.IPV4, "idle", ONE, market, stopped))
+        return tuple(found)
+    since = run_started(vm)
+    if since is None:
+        return tuple(found)
+    resource = str(vm["id"])
+    family = shape.family
+    found.append(_thing(resource, Kind.VCPU, f"{family}-core", shape.vcpus, market, since))
+    found.append(_thing(resource, Kind.RAM, f"{family}-ram", shape.memory_gib, market, since))
+    gpu, count = gpus_of(vm, shape)
+    if gpu and count:
+        found.append(_thing(resource, Kind.GPU, gpu, Decimal(count), market, since))
+    if address:
+        found.append(_thing(address, Kind.IPV4, "in-use", ONE, market, since))
+    return tuple(found)
+
+
+def _thing(
+    resource: str, kind: Kind, sku: str, quantity: Decimal, market: Market, since: datetime
+) -> Billable:
+    return Billable(
+        resource=resource, kind=kind, sku=sku, quantity=quantity, market=market, since=since
+    )
+
+
+def disk_billed(disk: Json) -> Billable:
+    """A persistent disk: GiB of its type since it was made, attached or not, VM on or off."""
+    since = moment(disk.get("creationTimestamp"))
+    if since is None:
+        raise ValueError(f"disk {disk.get('name')} has no creation time")
+    size, kind = Decimal(disk.get("sizeGb") or 0), last(disk.get("type") or "pd-standard")
+    resource = str(disk.get("id") or disk["name"])
+    return _thing(resource, Kind.DISK, kind, size, Market.ON_DEMAND, since)
+
+
+def disk_sources(vm: Json) -> tuple[str, ...]:
+    """`zone/name` of the persistent disks attached to a VM (local SSDs have no address)."""
+    sources = (d.get("source") or "" for d in vm.get("disks") or ())
+    return tuple(disk_key(source) for source in sources if source)
+
+
+def disk_key(link: str) -> str:
+    """`zone/name` from a disk's address, whatever host or project stands before it."""
+    parts = link.split("/")
+    return f"{parts[-3]}/{parts[-1]}"
+
+
+def by_key(disks: Iterable[Json]) -> dict[str, Json]:
+    """Disks of a listing by `zone/name`."""
+    return {f"{last(d.get('zone') or '')}/{d['name']}": d for d in disks}
+
+
+def preempted(vm: Json, operations: Iterable[Json]) -> bool:
+    """Whether Google ended the last run: its preemption falls into that run's end."""
+    start, stop = moment(vm.get("lastStartTimestamp")), moment(vm.get("lastStopTimestamp"))
+    for operation in operations:
+        same = str(operation.get("targetId")) == str(vm.get("id"))
+        at = moment(operation.get("insertTime") or operation.get("endTime"))
+        if operation.get("operationType") != PREEMPTED or not same or at is None:
+            continue
+        if (start is None or at >= start) and (stop is None or at <= stop + _LATE):
+            return True
+    return False
+
+
+def ending_of(vm: Json, *, by_provider: bool) -> Ending | None:
+    """How the last run ended, by the VM's own clock; None while it runs or never ran."""
+    at = moment(vm.get("lastStopTimestamp"))
+    if state_of(vm) is not State.STOPPED or at is None:
+        return None
+    by = EndedBy.PROVIDER if by_provider else EndedBy.USER
+    reason = PREEMPTED if by_provider else vm.get("statusMessage") or "lastStopTimestamp"
+    return Ending(at=at, by=by, evidence=Evidence.STATE_REASON, reason=reason)
+
+
+_ENDS = {"stop": EndedBy.USER, "delete": EndedBy.USER, PREEMPTED: EndedBy.PROVIDER}
+_ENDS["compute.instances.guestTerminate"] = EndedBy.USER
+_ENDS["compute.instances.terminateOnMaxRunDuration"] = EndedBy.USER
+_ENDS["compute.instances.hostError"] = EndedBy.PROVIDER
+_BEGINS = ("start", "insert")
+
+
+def ending_from(operations: Sequence[Json], name: str) -> Ending | None:
+    """How a VM that is gone ended its last run, from what the zone's operations tell."""
+    told = []
+    for operation in operations:
+        at = moment(operation.get("endTime") or operation.get("insertTime"))
+        if last(operation.get("targetLink") or "") == name and at and not operation.get("error"):
+            told.append((at, operation.get("operationType") or ""))
+    told.sort()
+    found: Ending | None = None
+    for at, kind in told:
+        if kind in _BEGINS:
+            found = None
+        elif kind in _ENDS and found is None:
+            found = Ending(at=at, by=_ENDS[kind], evidence=Evidence.AUDIT_LOG, reason=kind)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """What a VM's own JSON does not say: its disks, its type's shape, whose end it was."""
+
+    account: str
+    disks: Mapping[str, Json]
+    shape: Shape
+    by_provider: bool = False
+
+
+def machine(vm: Json, around: Around) -> Machine:
+    """One VM as Google reports it now."""
+    labels, zone = vm.get("labels") or {}, last(vm.get("zone") or "")
+    gpu, count = gpus_of(vm, around.shape)
+    metadata = metadata_of(vm)
+    identity = MachineId(
+        provider="gcp",
+        account=around.account,
+        region=region_of(zone),
+        zone=zone,
+        native=vm["name"],
+    )
+    state = state_of(vm)
+    return Machine(
+        id=identity,
+        name=vm["name"],
+        type=last(vm.get("machineType") or ""),
+        gpu=short_gpu(gpu) if gpu else None,
+        gpus=count,
+        market=market_of(vm),
+        state=state,
+        launched_at=run_started(vm),
+        billed=billed(vm, around.disks, around.shape),
+        ending=ending_of(vm, by_provider=around.by_provider),
+        address=address_of(vm) if state is not State.STOPPED else None,
+        image=_image(vm, around.disks),
+        project=project_of_label(labels.get(PROJECT) or ""),
+        lease=labels.get(LEASE),
+        install=labels.get(INSTALL),
+        deadline=time_of_label(labels.get(DEADLINE) or ""),
+        user=metadata.get(USER) or None,
+    )
+
+
+def _image(vm: Json, disks: Mapping[str, Json]) -> str | None:
+    for attached in vm.get("disks") or ():
+        if attached.get("boot") and attached.get("source"):
+            image = (disks.get(disk_key(attached["source"])) or {}).get("sourceImage")
+            return last(image) if image else None
+    return None
