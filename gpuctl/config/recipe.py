@@ -126,10 +126,11 @@ class Recipe:
     keep_regions: tuple[str, ...] = ()
 
     def environment(self) -> dict[str, str]:
-        """Variables for the steps: `GPUCTL_IMAGE`, `GPUCTL_IMAGE_VERSION` and the contents."""
+        """Variables for the steps: name, version, login and contents, e.g. `GPUCTL_DRIVER`."""
         values = {
             "GPUCTL_IMAGE": self.name,
             "GPUCTL_IMAGE_VERSION": self.version,
+            "GPUCTL_USER": self.user,
             "GPUCTL_DRIVER": self.driver,
             "GPUCTL_MODULE": self.module,
             "GPUCTL_CUDA": self.cuda,
