@@ -35,6 +35,7 @@ FORBIDDEN = {
     "a verb prints by click": ("app/x", "import click", "knows click"),
     "AWS in the command line": ("cli/x", "def f():\n    import boto3", "AWS SDK"),
     "AWS in the registry": ("providers/registry", "import botocore", "AWS SDK"),
+    "boto3 in the sandbox": ("sandbox/x", "import boto3", "AWS SDK"),
     "Google in AWS": ("providers/aws/x", "from google.cloud import compute_v1", "Google's SDK"),
     "emulator in a verb": ("app/x", "import moto", "emulators"),
     "a library in the core": ("core/x", "import tenacity", "standard library"),
