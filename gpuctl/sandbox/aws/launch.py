@@ -1,0 +1,387 @@
+"""RunInstances: what AWS checks, in its order, and what it makes."""
+
+import base64
+import binascii
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+
+from gpuctl.sandbox.aws import blocks
+from gpuctl.sandbox.aws.capacity import Capacity, not_sold
+from gpuctl.sandbox.aws.disks import Disks
+from gpuctl.sandbox.aws.fleet import (
+    PENDING,
+    RUNNING,
+    SHUTTING_DOWN,
+    STOPPING,
+    TERMINATED,
+    Fleet,
+    Instance,
+)
+from gpuctl.sandbox.aws.images import Images
+from gpuctl.sandbox.aws.inside import Inside, InstanceFacts
+from gpuctl.sandbox.aws.instance_types import Shelf
+from gpuctl.sandbox.aws.prices import SpotPrices, on_demand
+from gpuctl.sandbox.aws.quotas import Quotas, quota_of
+from gpuctl.sandbox.aws.refusals import Refusal, bad_value
+from gpuctl.sandbox.aws.spot import SpotRequests
+from gpuctl.sandbox.aws.tokens import Scope, Tokens
+from gpuctl.sandbox.aws.trail import Trail
+from gpuctl.sandbox.aws.wire import Call, Handler, Moto, Shape
+from gpuctl.sandbox.world import Boot, SandboxClock
+
+_LARGEST_USER_DATA = 16_384
+_TAGGABLE = {"instance", "volume", "network-interface", "spot-instances-request", "elastic-gpu"}
+_NOT_EMULATED = ("LaunchTemplate", "HibernationOptions", "CapacityReservationSpecification")
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A launch, read and checked."""
+
+    type: str
+    market: str
+    max_price: Decimal | None
+    zone: str | None
+    subnet: str | None
+    image: Shape
+    disks: Mapping[str, Shape]
+    user_data: bytes
+    keys: tuple[str, ...]
+    count: int
+    tags: Mapping[str, Mapping[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What a launch needs to know of everything else."""
+
+    clock: SandboxClock
+    moto: Moto
+    inside: Inside
+    images: Images
+    shelf: Shelf
+    capacity: Capacity
+    quotas: Quotas
+    prices: SpotPrices
+    spot: SpotRequests
+    tokens: Tokens
+    disks: Disks
+    trail: Trail
+    fleet: Fleet
+
+
+class Launches:
+    """RunInstances."""
+
+    def __init__(self, account: Account) -> None:
+        self._a = account
+        self.lag = 0
+        """Describe calls that do not show a new instance yet."""
+
+    def handlers(self) -> Mapping[str, Handler]:
+        """The calls answered here."""
+        return {"ec2.RunInstances": self._run}
+
+    def _run(self, call: Call) -> Shape:
+        try:
+            return self._launch(call)
+        except Refusal as refusal:
+            if refusal.code != "DryRunOperation":
+                side = "Client" if refusal.status < 500 else "Server"  # noqa: PLR2004 - HTTP
+                details = {
+                    "errorCode": f"{side}.{refusal.code}",
+                    "errorMessage": refusal.message,
+                    "requestParameters": {"instanceType": call.params.get("InstanceType")},
+                    "responseElements": None,
+                }
+                self._a.trail.called(call.region, "RunInstances", (), details)
+            raise
+
+    def _launch(self, call: Call) -> Shape:
+        ask = self._read(call)
+        scope = Scope("RunInstances", call.region, ask.zone)
+        again = self._a.tokens.recall(scope, call.params)
+        if again:
+            return self._told_again(call.region, again)
+        zone, max_price = self._check_market(call.region, ask)
+        if call.params.get("DryRun"):
+            raise Refusal("DryRunOperation")
+        made = self._make(call, ask, zone, max_price)
+        self._a.tokens.keep(scope, call.params, made)
+        return self._reservation(call.region, made)
+
+    def _told_again(self, region: str, made: Sequence[str]) -> Shape:
+        for instance_id in made:
+            instance = self._a.fleet.get(instance_id)
+            if instance is None or instance.state in {TERMINATED, SHUTTING_DOWN}:
+                raise Refusal("IdempotentInstanceTerminated")
+        return self._reservation(region, made)
+
+    def _reservation(self, region: str, made: Sequence[str]) -> Shape:
+        found = self._a.moto.call(region, "DescribeInstances", {"InstanceIds": list(made)})
+        reservation: Shape = found["Reservations"][0]
+        return reservation
+
+    def _read(self, call: Call) -> Ask:
+        params = call.params
+        for name in _NOT_EMULATED:
+            if params.get(name):
+                raise Refusal("UnsupportedOperation", f"The sandbox does not emulate {name}.")
+        image = self._a.images.resolve(call.region, params.get("ImageId"))
+        market, max_price = _market(params.get("InstanceMarketOptions") or {})
+        subnet, zone = self._place(call.region, params)
+        count = int(params.get("MaxCount") or 1)
+        if not 1 <= int(params.get("MinCount") or 1) <= count:
+            raise Refusal("InvalidParameterValue", "MinCount must be from 1 to MaxCount")
+        return Ask(
+            type=params.get("InstanceType") or "m1.small",
+            market=market,
+            max_price=max_price,
+            zone=zone,
+            subnet=subnet,
+            image=image,
+            disks=blocks.merge(image, params.get("BlockDeviceMappings") or ()),
+            user_data=_user_data(params.get("UserData")),
+            keys=self._keys(call.region, params.get("KeyName")),
+            count=count,
+            tags=_tags(params.get("TagSpecifications") or ()),
+        )
+
+    def _keys(self, region: str, name: str | None) -> tuple[str, ...]:
+        if name is None:
+            return ()
+        key = self._a.inside.public_key(region, name)
+        if key is None:
+            raise Refusal("InvalidKeyPair.NotFound", f"The key pair '{name}' does not exist")
+        return (key,)
+
+    def _place(self, region: str, params: Shape) -> tuple[str | None, str | None]:
+        """Subnet and zone as the request names them; None for what it leaves to AWS."""
+        nics = params.get("NetworkInterfaces") or ()
+        subnet = params.get("SubnetId") or next(
+            (nic["SubnetId"] for nic in nics if nic.get("SubnetId")), None
+        )
+        zone = (params.get("Placement") or {}).get("AvailabilityZone")
+        if subnet:
+            found = self._a.moto.call(region, "DescribeSubnets", {"SubnetIds": [subnet]})
+            there = found["Subnets"][0]["AvailabilityZone"]
+            if zone and zone != there:
+                raise Refusal(
+                    "InvalidParameterCombination",
+                    f"The availability zone '{zone}' does not match that of subnet '{subnet}'",
+                )
+            return subnet, there
+        if zone and zone not in self._zones(region):
+            raise Refusal("InvalidParameterValue", f"Invalid availability zone: [{zone}]")
+        return None, zone
+
+    def _zones(self, region: str) -> Mapping[str, str]:
+        """Zone -> its default subnet."""
+        query = {"Filters": [{"Name": "default-for-az", "Values": ["true"]}]}
+        found = self._a.moto.call(region, "DescribeSubnets", query)["Subnets"]
+        return {one["AvailabilityZone"]: one["SubnetId"] for one in found}
+
+    def _check_market(self, region: str, ask: Ask) -> tuple[str, Decimal]:
+        """The zone to launch in and the most that is paid. Raises Refusal."""
+        if not self._a.shelf.known(ask.type):
+            raise Refusal("InvalidParameterValue", f"Invalid value '{ask.type}' for InstanceType.")
+        zones = self._a.shelf.zones(region, ask.type)
+        if not zones or (ask.zone and ask.zone not in zones):
+            raise not_sold(ask.type, zones, ask.zone)
+        spot = ask.market == "spot"
+        more = self._a.shelf.vcpus(ask.type) * ask.count
+        self._a.quotas.check(ask.type, spot=spot, used=self.vcpus_used(region), more=more)
+        zone = self._a.capacity.choose(ask.type, zones, ask.zone, ask.market)
+        ceiling = ask.max_price or on_demand(ask.type, region) or Decimal(0)
+        price = self._a.prices.at(ask.type, zone, self._a.clock.now())
+        if spot and ask.max_price is not None and price is not None and ask.max_price < price:
+            raise Refusal(
+                "SpotMaxPriceTooLow",
+                f"Your Spot request price of {ask.max_price} is lower than the minimum required "
+                f"Spot request fulfillment price of {price}.",
+            )
+        return zone, ceiling
+
+    def vcpus_used(self, region: str) -> Mapping[str, int]:
+        """How many vCPUs count against each quota now, by quota code."""
+        used: Counter[str] = Counter()
+        for one in self._a.fleet.all():
+            if one.region == region and one.state in {PENDING, RUNNING, STOPPING}:
+                quota = quota_of(one.boot.type, spot=one.spot_request is not None)
+                if quota is not None:
+                    used[quota.code] += one.vcpus
+        return used
+
+    def _make(self, call: Call, ask: Ask, zone: str, max_price: Decimal) -> tuple[str, ...]:
+        nics = call.params.get("NetworkInterfaces")
+        wanted = {
+            **{key: value for key, value in call.params.items() if key not in _OURS},
+            "ImageId": ask.image["ImageId"],
+            "MinCount": ask.count,
+            "MaxCount": ask.count,
+            "BlockDeviceMappings": blocks.for_moto(ask.disks),
+            "TagSpecifications": [
+                {"ResourceType": kind, "Tags": _pairs(ask.tags[kind])}
+                for kind in ("instance", "volume")
+                if ask.tags.get(kind)
+            ],
+        }
+        if not wanted["TagSpecifications"]:
+            del wanted["TagSpecifications"]
+        if ask.market == "spot":
+            wanted["InstanceMarketOptions"] = {"MarketType": "spot"}
+        if not nics:
+            wanted["SubnetId"] = ask.subnet or self._zones(call.region)[zone]
+        answer = call.forward(wanted)
+        made = tuple(one["InstanceId"] for one in answer["Instances"])
+        for instance_id in made:
+            self._enter(call, ask, zone, max_price, instance_id)
+        self._a.disks.observe(call.region)
+        details = {
+            "requestParameters": {
+                "instanceType": ask.type,
+                "clientToken": call.params.get("ClientToken"),
+            },
+            "responseElements": {"instancesSet": {"items": [{"instanceId": one} for one in made]}},
+        }
+        self._a.trail.called(call.region, "RunInstances", made, details)
+        return made
+
+    def _enter(self, call: Call, ask: Ask, zone: str, max_price: Decimal, instance_id: str) -> None:
+        params, region, inside = call.params, call.region, self._a.inside
+        request = None
+        if ask.market == "spot":
+            opened = self._a.spot.open(region, zone, max_price, _launch_specification(ask, params))
+            opened.instance, request = instance_id, opened.id
+            inside.tag(region, opened.id, ask.tags.get("spot-instances-request", {}))
+        for nic in inside.interfaces(region, instance_id):
+            inside.tag(region, nic, ask.tags.get("network-interface", {}))
+        record = self._a.shelf.describe(ask.type) or {}
+        behaviour = params.get("InstanceInitiatedShutdownBehavior") or "stop"
+        facts = InstanceFacts(
+            token=params.get("ClientToken"),
+            spot_request=request,
+            protected=bool(params.get("DisableApiTermination")),
+            behaviour=behaviour,
+            architecture=ask.image.get("Architecture", "x86_64"),
+            root_device=ask.image.get("RootDeviceName", "/dev/sda1"),
+            hypervisor="xen" if record.get("Hypervisor") == "xen" else "nitro",
+        )
+        inside.complete(region, instance_id, facts, blocks.facts(ask.disks))
+        gpu, gpus = self._a.shelf.gpu(ask.type)
+        options = params.get("MetadataOptions") or {}
+        boot = Boot(
+            id=instance_id,
+            cloud="aws",
+            name=ask.tags.get("instance", {}).get("Name", instance_id),
+            region=region,
+            zone=zone,
+            type=ask.type,
+            user_data=ask.user_data,
+            user="ubuntu",
+            authorized_keys=ask.keys,
+            gpu=gpu,
+            gpus=gpus,
+        )
+        self._a.fleet.enter(
+            Instance(
+                boot=boot,
+                token=params.get("ClientToken") or "",
+                spot_request=request,
+                behaviour="terminate" if request else behaviour,
+                vcpus=self._a.shelf.vcpus(ask.type),
+                volumes=tuple(inside.disks_of(region, instance_id)),
+                shows_tags=options.get("InstanceMetadataTags") == "enabled",
+                hidden=self.lag,
+            )
+        )
+
+
+_OURS = {
+    "BlockDeviceMappings",
+    "ClientToken",
+    "DisableApiTermination",
+    "DryRun",
+    "InstanceMarketOptions",
+    "Placement",
+    "SubnetId",
+    "TagSpecifications",
+}
+"""Parameters that moto gets rewritten or not at all."""
+
+
+def _market(options: Shape) -> tuple[str, Decimal | None]:
+    kind = options.get("MarketType")
+    if kind is None:
+        return "on-demand", None
+    if kind != "spot":
+        raise bad_value(kind, "marketType")
+    spot = options.get("SpotOptions") or {}
+    if spot.get("SpotInstanceType", "one-time") != "one-time":
+        raise Refusal("UnsupportedOperation", "The sandbox emulates one-time spot requests only.")
+    if spot.get("InstanceInterruptionBehavior", "terminate") != "terminate":
+        raise Refusal(
+            "InvalidParameterCombination",
+            "The instance interruption behavior 'stop' or 'hibernate' is only supported for "
+            "persistent Spot Instance requests.",
+        )
+    text = spot.get("MaxPrice")
+    if text is None:
+        return "spot", None
+    try:
+        price = Decimal(text)
+    except InvalidOperation:
+        price = Decimal(0)
+    if not (price.is_finite() and price > 0):
+        raise Refusal("InvalidParameterValue", f"Invalid value '{text}' for SpotMaxPrice.")
+    return "spot", price
+
+
+def _user_data(text: str | None) -> bytes:
+    if not text:
+        return b""
+    try:
+        data = base64.b64decode(text, validate=True)
+    except binascii.Error:
+        raise Refusal("InvalidParameterValue", "Invalid BASE64 encoding of user data.") from None
+    if len(data) > _LARGEST_USER_DATA:
+        raise Refusal("InvalidParameterValue", "User data is limited to 16384 bytes")
+    return data
+
+
+def _tags(specifications: Sequence[Shape]) -> Mapping[str, Mapping[str, str]]:
+    tags: dict[str, dict[str, str]] = {}
+    for one in specifications:
+        kind = one.get("ResourceType", "")
+        if kind not in _TAGGABLE:
+            raise Refusal(
+                "InvalidParameterValue",
+                f"'{kind}' is not a valid taggable resource type for this operation.",
+            )
+        if kind in tags:
+            raise Refusal(
+                "InvalidParameterValue", f"Duplicate resource type '{kind}' in tag specifications"
+            )
+        tags[kind] = {tag["Key"]: tag.get("Value", "") for tag in one.get("Tags", ())}
+    return tags
+
+
+def _pairs(tags: Mapping[str, str]) -> Sequence[Shape]:
+    return [{"Key": key, "Value": value} for key, value in tags.items()]
+
+
+def _launch_specification(ask: Ask, params: Shape) -> Shape:
+    found: Shape = {
+        "ImageId": ask.image["ImageId"],
+        "InstanceType": ask.type,
+        "Monitoring": {"Enabled": False},
+    }
+    if params.get("KeyName"):
+        found["KeyName"] = params["KeyName"]
+    if ask.zone:
+        found["Placement"] = {"AvailabilityZone": ask.zone}
+    if ask.subnet:
+        found["SubnetId"] = ask.subnet
+    return found
