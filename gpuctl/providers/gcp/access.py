@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Iterable
 from datetime import datetime
 
-from gpuctl.core.errors import Busy, InvalidRequest, UsageProblem
+from gpuctl.core.errors import Busy, InvalidRequest
 from gpuctl.core.model import Access
 from gpuctl.core.ports import NewId
 from gpuctl.core.span import format_time, parse_time
@@ -53,8 +53,8 @@ def described(rule: Json) -> tuple[str, str, datetime] | None:
 def sources_of(access: Access) -> tuple[str, ...]:
     """What the rule lets in: single IPv4 addresses, or Google's tunnel and nothing else.
 
-    Raises UsageProblem for anything wider than one address, InvalidRequest when only IPv6 is
-    left: our VMs have no IPv6 address.
+    Raises InvalidRequest for anything wider than one address, and when only IPv6 addresses are
+    known: our VMs have none.
     """
     if access.tunnel is not None:
         if access.tunnel != "iap":
@@ -64,7 +64,7 @@ def sources_of(access: Access) -> tuple[str, ...]:
     for source in access.sources:
         network = ipaddress.ip_network(source, strict=True)
         if network.num_addresses != 1:
-            raise UsageProblem(f"{source} is more than one address: only /32 is let in")
+            raise InvalidRequest(f"{source} is more than one address: only /32 is let in")
         networks.append(network)
     v4 = sorted({str(network) for network in networks if network.version == 4})  # noqa: PLR2004
     if networks and not v4:

@@ -48,7 +48,6 @@ from gpuctl.providers.gcp.translate import (
     market_of,
     metadata_of,
     preempted,
-    state_of,
 )
 from gpuctl.providers.gcp.vm import Vms
 
@@ -141,7 +140,8 @@ class GcpProvider:
         """See `Provider.ending`: from the VM while it is there, else from its zone's operations."""
         vm = self._vms.look(machine.zone, machine.native)
         if vm is not None:
-            return self._machine(vm).ending
+            known = self._machine(vm)
+            return known.ending if known.state is State.STOPPED else None
         return ending_from(self._zone_operations(machine.zone), machine.native)
 
     def leftovers(self) -> Sequence[Leftover]:
@@ -222,8 +222,8 @@ class GcpProvider:
     def _around(self, vm: Json, disks: Mapping[str, Json]) -> Machine:
         zone = last(vm["zone"])
         shape = self._offers.shape(zone, last(vm["machineType"]))
-        ended = state_of(vm) is State.STOPPED and market_of(vm) is Market.SPOT
-        by_provider = ended and preempted(vm, self._zone_operations(zone, PREEMPTED))
+        ended = vm.get("lastStopTimestamp") and market_of(vm) is Market.SPOT
+        by_provider = bool(ended) and preempted(vm, self._zone_operations(zone, PREEMPTED))
         return machine(vm, Around(self.account, disks, shape, by_provider=by_provider))
 
     def _zone_operations(self, zone: str, kind: str | None = None) -> list[Json]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from gpuctl.core.errors import InvalidRequest
+from gpuctl.core.errors import InvalidRequest, NotFound
 from gpuctl.core.model import Kind, Market, Order
 from gpuctl.core.span import format_time
 from gpuctl.providers.gcp.errors import Json
@@ -43,7 +43,7 @@ def image_link(image: str) -> str:
         return image
     project, slash, family = image.partition("/")
     if not slash or not project or not family:
-        raise InvalidRequest(
+        raise NotFound(
             f"{image!r} is no Google image",
             hint=f"image = {DEFAULT_IMAGE!r}, or 'projects/PROJECT/global/images/NAME'",
         )

@@ -46,8 +46,8 @@ STATES: Mapping[str, State] = {
     "DEPROVISIONING": State.STOPPING,
 }
 """Every status of the API; one that it grows later may bill, so it counts as running."""
-_LATE = timedelta(minutes=10)
-"""How long after the last second of a run Google may write the preemption down."""
+_BESIDE = timedelta(minutes=10)
+"""How far Google's note of a preemption may be from the end of the run."""
 
 
 def last(link: str) -> str:
@@ -178,33 +178,39 @@ def by_key(disks: Iterable[Json]) -> dict[str, Json]:
 
 
 def preempted(vm: Json, operations: Iterable[Json]) -> bool:
-    """Whether Google ended the last run: its preemption falls into that run's end."""
-    start, stop = moment(vm.get("lastStartTimestamp")), moment(vm.get("lastStopTimestamp"))
+    """Whether Google ended the last run that ended: its preemption stands beside that end."""
+    stop = moment(vm.get("lastStopTimestamp"))
     for operation in operations:
         same = str(operation.get("targetId")) == str(vm.get("id"))
         at = moment(operation.get("insertTime") or operation.get("endTime"))
-        if operation.get("operationType") != PREEMPTED or not same or at is None:
-            continue
-        if (start is None or at >= start) and (stop is None or at <= stop + _LATE):
+        told = operation.get("operationType") == PREEMPTED and same
+        if told and at and stop and abs(at - stop) <= _BESIDE:
             return True
     return False
 
 
 def ending_of(vm: Json, *, by_provider: bool) -> Ending | None:
-    """How the last run ended, by the VM's own clock; None while it runs or never ran."""
+    """How the last run that ended did, by the VM's own clock; None when none has.
+
+    While a VM runs this is the end of the run before: whoever starts and stops it by other
+    means leaves no gap that would be billed.
+    """
     at = moment(vm.get("lastStopTimestamp"))
-    if state_of(vm) is not State.STOPPED or at is None:
+    if at is None:
         return None
     by = EndedBy.PROVIDER if by_provider else EndedBy.USER
     reason = PREEMPTED if by_provider else vm.get("statusMessage") or "lastStopTimestamp"
     return Ending(at=at, by=by, evidence=Evidence.STATE_REASON, reason=reason)
 
 
-_ENDS = {"stop": EndedBy.USER, "delete": EndedBy.USER, PREEMPTED: EndedBy.PROVIDER}
-_ENDS["compute.instances.guestTerminate"] = EndedBy.USER
-_ENDS["compute.instances.terminateOnMaxRunDuration"] = EndedBy.USER
-_ENDS["compute.instances.hostError"] = EndedBy.PROVIDER
-_BEGINS = ("start", "insert")
+_ENDS = {
+    "stop": EndedBy.USER,
+    "delete": EndedBy.USER,
+    "compute.instances.guestTerminate": EndedBy.USER,
+    "compute.instances.hostError": EndedBy.USER,
+    PREEMPTED: EndedBy.PROVIDER,
+}
+_BEGINS = ("start", "insert", "compute.instances.automaticRestart")
 
 
 def ending_from(operations: Sequence[Json], name: str) -> Ending | None:

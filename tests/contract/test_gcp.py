@@ -1,0 +1,160 @@
+"""Compute Engine keeps every promise of a provider, over HTTP, against the emulated cloud."""
+
+import itertools
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+
+import pytest
+
+from gpuctl.core.model import Access, DiskSpec, MachineId, Market, Offer, Order
+from gpuctl.core.span import utc
+from gpuctl.providers.gcp import GcpProvider, GcpSettings, connect
+from gpuctl.sandbox.gcp import GcpCloud
+from gpuctl.sandbox.world import NoMetal, SandboxClock
+
+from .provider import ALICE, PUBLIC_KEY, ProviderContract
+
+PROJECT = "sandbox-project"
+ZONE = "us-central1-a"
+
+
+class GcpWorld:
+    """The emulated project behind the provider."""
+
+    unsold = "n1-standard-3"
+
+    def __init__(self, cloud: GcpCloud, clock: SandboxClock, url: str) -> None:
+        self._cloud = cloud
+        self._clock = clock
+        self._url = url
+
+    def now(self) -> datetime:
+        return utc(self._clock.now())
+
+    def settle(self) -> None:
+        self.advance(timedelta(seconds=2))
+
+    def advance(self, by: timedelta) -> None:
+        self._clock.advance(by)
+
+    def running(self) -> int:
+        return sum(1 for vm in self._cloud.truth().vms if vm.runs and vm.runs[-1].stop is None)
+
+    def no_capacity(self, order: Order) -> None:
+        self._cloud.no_capacity(order.offer.type, order.offer.zone)
+
+    def no_quota(self, order: Order) -> None:
+        self._cloud.quota("GPUS_ALL_REGIONS", 0)
+
+    def lose_answers(self, count: int) -> None:
+        self._cloud.fault("instances.insert", count=count, drop="after")
+
+    def lose_requests(self, count: int) -> None:
+        self._cloud.fault("instances.insert", count=count, drop="before")
+
+    def deny(self) -> None:
+        self._cloud.fault("*", status=401, count=None)
+
+    def break_listing(self) -> None:
+        self._cloud.unreachable("us-central1-f")
+
+    def interrupt(self, machine: MachineId) -> None:
+        self._cloud.preempt(machine.native, machine.zone)
+        self.advance(timedelta(minutes=2))
+
+    def power_off(self, machine: MachineId) -> None:
+        self._cloud.guest_poweroff(machine.native, machine.zone)
+        self.advance(timedelta(minutes=2))
+
+    def strange_leftover(self) -> str:
+        from google.auth.credentials import AnonymousCredentials
+        from google.cloud import compute_v1
+
+        disks = compute_v1.DisksClient(
+            credentials=AnonymousCredentials(), client_options={"api_endpoint": self._url}
+        )
+        disk = {
+            "name": "somebodys",
+            "size_gb": 20,
+            "type_": f"projects/{PROJECT}/zones/{ZONE}/diskTypes/pd-ssd",
+        }
+        disks.insert_unary(project=PROJECT, zone=ZONE, disk_resource=disk)
+        self.settle()
+        return "somebodys"
+
+    def inbound(self) -> Sequence[str]:
+        from google.auth.credentials import AnonymousCredentials
+        from google.cloud import compute_v1
+
+        rules = compute_v1.FirewallsClient(
+            credentials=AnonymousCredentials(), client_options={"api_endpoint": self._url}
+        )
+        ours = [rule for rule in rules.list(project=PROJECT) if rule.name.startswith("gpuctl-")]
+        return [source for rule in ours for source in rule.source_ranges]
+
+
+@pytest.fixture
+def clock_of_cloud() -> SandboxClock:
+    return SandboxClock()
+
+
+@pytest.fixture
+def cloud(clock_of_cloud: SandboxClock) -> Iterator[GcpCloud]:
+    cloud = GcpCloud(clock_of_cloud, NoMetal(), project=PROJECT)
+    cloud.pace(0)
+    for metric in ("NVIDIA_T4_GPUS", "PREEMPTIBLE_NVIDIA_T4_GPUS", "GPUS_ALL_REGIONS"):
+        cloud.quota(metric, 8)
+    yield cloud
+    cloud.stop()
+
+
+@pytest.fixture
+def world(cloud: GcpCloud, clock_of_cloud: SandboxClock) -> GcpWorld:
+    return GcpWorld(cloud, clock_of_cloud, cloud.start())
+
+
+@pytest.fixture
+def provider(cloud: GcpCloud, clock_of_cloud: SandboxClock) -> GcpProvider:
+    count = itertools.count(1)
+    return connect(
+        GcpSettings(install="1f" * 16, project=PROJECT, zones=(ZONE,), endpoint=cloud.start()),
+        clock=lambda: utc(clock_of_cloud.now()),
+        sleep=lambda seconds: clock_of_cloud.advance(timedelta(seconds=seconds)),
+        new_id=lambda: f"{next(count):032x}",
+        environ={},
+    )
+
+
+@pytest.fixture
+def order(clock_of_cloud: SandboxClock) -> Order:
+    deadline = utc(clock_of_cloud.now()) + timedelta(hours=8)
+    return Order(
+        token="0123456789abcdef0123456789abcdef",
+        lease="7e" * 16,
+        install="1f" * 16,
+        name="vision-1",
+        project="acme/vision",
+        offer=Offer(
+            provider="gcp",
+            account=PROJECT,
+            region="us-central1",
+            zone=ZONE,
+            type="g2-standard-4",
+            gpu="L4",
+            gpus=1,
+            market=Market.SPOT,
+            hourly=None,
+            on_demand_hourly=None,
+            available=True,
+        ),
+        image="deeplearning-platform-release/common-cu129-ubuntu-2404-nvidia-580",
+        disk=DiskSpec(gb=100, type="pd-balanced"),
+        access=Access(public_key=PUBLIC_KEY, user="ubuntu", sources=(ALICE,), expires=deadline),
+        deadline=deadline,
+        max_run=timedelta(hours=9),
+        user_data=b"#!/bin/sh\necho armed\n",
+    )
+
+
+class TestGcp(ProviderContract):
+    """Everything that is inherited."""

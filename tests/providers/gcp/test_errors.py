@@ -1,0 +1,148 @@
+"""Refusals are read once, by the code, and never by what the library makes of them."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from gpuctl.core.errors import (
+    Busy,
+    Denied,
+    InvalidRequest,
+    NotFound,
+    NoZoneCapacity,
+    QuotaReached,
+    TypeNotOffered,
+    UnknownOutcome,
+)
+from gpuctl.providers.gcp.errors import (
+    CODES,
+    Refusal,
+    Step,
+    error_of,
+    refusal_from,
+    refusal_of,
+    refusals_in,
+)
+
+QUOTED = Path(__file__).parents[4] / "shared/data/recorded/gcp/quoted_launch_errors.json"
+KNOWN = """ZONE_RESOURCE_POOL_EXHAUSTED ZONE_RESOURCE_POOL_EXHAUSTED_WITH_DETAILS
+    insufficientCapacity RESOURCE_NOT_READY UNSUPPORTED_OPERATION QUOTA_EXCEEDED
+    IAM_PERMISSION_DENIED VPC_NOT_FOUND invalid RESOURCE_OPERATION_RATE_EXCEEDED
+    rateLimitExceeded backendError INTERNAL_ERROR conditionNotMet alreadyExists""".split()
+
+
+def quoted() -> list[dict]:
+    if not QUOTED.exists():
+        pytest.skip("the recorded answers are not beside this checkout")
+    return json.loads(QUOTED.read_text())
+
+
+@pytest.mark.parametrize("code", KNOWN)
+def test_the_table_knows_what_google_is_known_to_say(code: str) -> None:
+    assert code in CODES
+
+
+@pytest.mark.parametrize("step", Step)
+def test_every_step_has_an_error(step: Step) -> None:
+    error = error_of(Refusal("code", "words", 400, step), doing="trying")
+    assert "words" in error.message
+    assert error.detail
+
+
+def test_capacity_hints_are_read_from_the_details() -> None:
+    for entry in (entry for entry in quoted() if "expect_zones" in entry):
+        refusal = read(entry)
+        assert refusal.step is Step.ZONE, entry
+        assert list(refusal.zones) == entry["expect_zones"]
+        error = error_of(refusal, doing="creating")
+        assert isinstance(error, NoZoneCapacity)
+        assert list(error.zones) == entry["expect_zones"]
+
+
+def test_every_quoted_refusal_has_its_class() -> None:
+    for entry in quoted():
+        error = error_of(read(entry), doing="creating")
+        text = json.dumps(entry)
+        if "acceleratorTypes" in text:
+            assert isinstance(error, TypeNotOffered), entry
+        elif "Quota" in text:
+            assert isinstance(error, QuotaReached), entry
+            assert error.code.endswith("_ALL_REGIONS")
+        elif "live migration" in text:
+            assert isinstance(error, InvalidRequest), entry
+        else:
+            assert isinstance(error, NoZoneCapacity), entry
+
+
+def read(entry: dict) -> Refusal:
+    if "http_status" in entry:
+        return refusal_of(entry["reason"], entry["message"], entry["http_status"])
+    operation = {"status": "DONE", "error": {"errors": [entry]}}
+    if "httpErrorStatusCode" in entry:
+        operation["httpErrorStatusCode"] = entry["httpErrorStatusCode"]
+    return refusals_in(operation | {"error": {"errors": [without_nulls(entry)]}})[0]
+
+
+def without_nulls(entry: dict) -> dict:
+    return {key: value for key, value in entry.items() if value is not None}
+
+
+def test_an_operation_without_an_http_status_failed_all_the_same() -> None:
+    operation = {"status": "DONE", "error": {"errors": [{"code": "QUOTA_EXCEEDED"}]}}
+    assert [refusal.step for refusal in refusals_in(operation)] == [Step.QUOTA]
+    assert refusals_in({"status": "DONE"}) == ()
+
+
+def test_an_http_status_without_errors_is_a_failure() -> None:
+    operation = {"status": "DONE", "httpErrorStatusCode": 403, "httpErrorMessage": "FORBIDDEN"}
+    assert [refusal.step for refusal in refusals_in(operation)] == [Step.ACCESS]
+
+
+@pytest.mark.parametrize(
+    ("status", "step"),
+    [
+        (None, Step.AMBIGUOUS),
+        (500, Step.AMBIGUOUS),
+        (599, Step.AMBIGUOUS),
+        (400, Step.FIX),
+        (418, Step.FIX),
+        (401, Step.ACCESS),
+        (404, Step.MISSING),
+        (429, Step.LATER),
+    ],
+)
+def test_an_unknown_code_is_classed_by_status_and_logged(status, step, caplog) -> None:
+    assert refusal_of("neverSeen", "words", status).step is step
+    assert "neverSeen" in caplog.text
+
+
+def test_what_cost_nothing_is_busy_and_what_may_cost_is_unknown() -> None:
+    refusal = Refusal("backendError", "words", 503, Step.AMBIGUOUS)
+    assert isinstance(error_of(refusal, doing="labelling"), Busy)
+    assert isinstance(error_of(refusal, doing="starting", effect=True), UnknownOutcome)
+
+
+def test_a_403_is_permission_quota_or_rate_by_its_reason() -> None:
+    steps = [refusal_of(reason, "", 403).step for reason in ("forbidden", "quotaExceeded")]
+    assert steps == [Step.ACCESS, Step.QUOTA]
+    assert refusal_of("rateLimitExceeded", "", 403).step is Step.LATER
+
+
+def test_exceptions_of_the_libraries_are_read() -> None:
+    import requests
+    from google.api_core import exceptions as api
+    from google.auth import exceptions as auth
+
+    gone = refusal_from(requests.exceptions.ConnectionError("reset"))
+    assert isinstance(gone, Refusal)
+    assert gone.step is Step.AMBIGUOUS
+    late = refusal_from(api.RetryError("timed out", api.ServiceUnavailable("503")))
+    assert isinstance(late, Refusal)
+    assert late.status == 503
+    assert isinstance(refusal_from(auth.RefreshError("expired")), Denied)
+    assert isinstance(refusal_from(auth.InvalidOperation("anonymous")), Denied)
+    assert refusal_from(KeyError("ours")) is None
+    missing = refusal_from(api.NotFound("x", errors=[{"reason": "notFound"}]))
+    assert isinstance(missing, Refusal)
+    assert isinstance(error_of(missing, doing="reading"), NotFound)
