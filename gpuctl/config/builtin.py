@@ -19,5 +19,10 @@ def recipes() -> Path:
     return _one_of(_HERE / "recipes", _CHECKOUT / "amis")
 
 
+def defaults_text() -> str:
+    """The user file that `gpuctl init` starts from, comments and all."""
+    return _one_of(_HERE / "defaults.toml", _CHECKOUT / "configs/defaults.toml").read_text("utf-8")
+
+
 def _one_of(installed: Path, checkout: Path) -> Path:
-    return installed if installed.is_dir() else checkout
+    return installed if installed.exists() else checkout

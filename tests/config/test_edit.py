@@ -5,6 +5,7 @@ import stat
 import pytest
 
 from gpuctl.config import edit
+from gpuctl.config.builtin import defaults_text
 from gpuctl.core.errors import ConfigError, NotFound
 
 START = """\
@@ -111,6 +112,17 @@ def test_a_link_stays_a_link(tmp_path, file):
     edit.set_key(link, "limits.month", "200")
     assert link.is_symlink()
     assert 'month = "200"' in file.read_text()
+
+
+def test_a_new_file_is_checked_first(home):
+    with pytest.raises(ConfigError, match="no such key"):
+        edit.write_new(home.project_file, "limits = 1\n", which="project")
+    assert not home.project_file.exists()
+
+
+def test_the_start_of_init_is_a_good_user_file(home):
+    edit.write_new(home.user_file, defaults_text(), which="user")
+    assert home.load().settings.limits.max_machines == 3
 
 
 def test_a_project_file_is_written_and_changed(home):

@@ -166,6 +166,7 @@ def test_a_wheel_holds_templates_and_recipes(tmp_path):
     names = set(zipfile.ZipFile(built).namelist())
     for path in template_files():
         assert f"gpuctl/config/builtin/{path.name}" in names
+    assert "gpuctl/config/defaults.toml" in names
     assert "gpuctl/config/recipes/portable-cu126/steps/20-nvidia.sh" in names
     zipfile.ZipFile(built).extractall(tmp_path / "site")
     code = (

@@ -32,6 +32,9 @@ id = 1
 id = 2
 [runs.more]
 z = 0
+[runs.last]
+quotes = """a"""""
+plain = 1
 ["tab.le"]
 k = \'\'\'it''s\'\'\'\'\'
 '''
@@ -50,7 +53,8 @@ k = \'\'\'it''s\'\'\'\'\'
     assert lines[("runs", 0, "id")] == 19
     assert lines[("runs", 1, "id")] == 21
     assert lines[("runs", 1, "more", "z")] == 23
-    assert lines[("tab.le", "k")] == 25
+    assert lines[("runs", 1, "last", "plain")] == 26
+    assert lines[("tab.le", "k")] == 28
 
 
 def test_an_unreadable_text_gives_what_came_before():
