@@ -89,7 +89,7 @@ def _add(tar: tarfile.TarFile, path: Path, name: str) -> int:
         return 0
     handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
     with os.fdopen(handle, "rb") as file:
-        tar.addfile(info, _Padded(file, info.size))  # type: ignore[arg-type] - reads is all it does
+        tar.addfile(info, _Padded(file, info.size))
     return info.size
 
 
@@ -101,8 +101,8 @@ def _stays_inside(root: Path, path: PurePosixPath, member: tarfile.TarInfo) -> b
     if any((root / parent).is_symlink() for parent in path.parents):
         return False
     if member.issym():
-        target = os.path.normpath(path.parent / member.linkname)
-        return not os.path.isabs(member.linkname) and not target.startswith("..")
+        target = PurePosixPath(os.path.normpath(path.parent / member.linkname))
+        return not target.is_absolute() and ".." not in target.parts
     return not (member.isdir() and (root / path).is_symlink())
 
 

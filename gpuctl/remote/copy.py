@@ -19,13 +19,12 @@ from gpuctl.remote.select import select
 from gpuctl.remote.target import Target
 
 _UNPACK = ("sh", "-c", 'mkdir -p -- "$1" && exec tar -xzof - -C "$1"', "push")
-_PACK = (
-    "sh",
-    "-c",
-    'if [ -d "$1" ]; then exec tar -cf - -C "$1" .; fi; [ -e "$1" ] || exit 44; '
-    'exec tar -cf - -C "$(dirname -- "$1")" "./$(basename -- "$1")"',
-    "pull",
-)
+_PACK_SCRIPT = """
+if [ -d "$1" ]; then exec tar -cf - -C "$1" .; fi
+[ -e "$1" ] || exit 44
+exec tar -cf - -C "$(dirname -- "$1")" "./$(basename -- "$1")"
+"""
+_PACK = ("sh", "-c", _PACK_SCRIPT, "pull")
 _MISSING = 44
 _RSYNC_CANNOT = (1, 2, 4, 127)
 """Usage, protocol, or option not supported: an rsync too old, or Apple's."""

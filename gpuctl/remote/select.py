@@ -29,7 +29,8 @@ def select(source: Path, exclude: Sequence[str] = ()) -> Selection:
     """
     root = source.resolve()
     ignored = Ignore([*_patterns(root / IGNORE_FILE), *exclude])
-    files, skipped = [], []
+    files: list[PurePosixPath] = []
+    skipped: list[PurePosixPath] = []
     for path in sorted({path for path in _candidates(root) if not ignored(path)}):
         (files if _safe(root, root / path) else skipped).append(path)
     return Selection(tuple(files), tuple(skipped))
@@ -80,9 +81,9 @@ def _all_files(root: Path) -> Iterator[PurePosixPath]:
 def _safe(root: Path, path: Path) -> bool:
     if not path.is_symlink():
         return path.is_file()
-    target = os.readlink(path)
-    there = os.path.normpath(path.parent / target)
-    return not os.path.isabs(target) and Path(there).is_relative_to(root)
+    target = path.readlink()
+    there = Path(os.path.normpath(path.parent / target))
+    return not target.is_absolute() and there.is_relative_to(root)
 
 
 def _patterns(path: Path) -> list[str]:

@@ -1,5 +1,6 @@
 """Jobs that go on when the connection does not: in tmux, with a log and an exit code on disk."""
 
+import os
 import re
 import shlex
 import subprocess
@@ -90,7 +91,7 @@ def follow(target: Target, name: str, *, offset: int = 0) -> Iterator[bytes]:
         try:
             pipe = remote.stdout
             assert pipe is not None  # noqa: S101 - asked for above
-            while piece := pipe.read1(65_536):  # type: ignore[attr-defined] - a BufferedReader
+            while piece := os.read(pipe.fileno(), 65_536):
                 yield piece
             code = remote.wait()
         finally:
