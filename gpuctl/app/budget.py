@@ -1,14 +1,17 @@
 """Budgets and ceilings: what is left, and when to refuse."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from fractions import Fraction
 
 from gpuctl.app import App
+from gpuctl.config.model import Settings
 from gpuctl.core.bill import bill, monthly
 from gpuctl.core.charges import total
 from gpuctl.core.errors import BudgetExceeded
+from gpuctl.core.events import Event
 from gpuctl.core.money import decimal_text
 from gpuctl.core.rules import billing_zone
 from gpuctl.core.span import Month
@@ -40,21 +43,28 @@ class Budget:
 
 def budget_of(app: App, project: str, now: datetime) -> Budget:
     """What a project spent this month, and what it may."""
-    policy = app.settings.projects.get(project)
+    return budget_in(app.settings, app.ledger.events(), project, now)
+
+
+def budget_in(settings: Settings, events: Sequence[Event], project: str, now: datetime) -> Budget:
+    """The same, from settings and facts alone."""
+    policy = settings.projects.get(project)
     budget = policy.budget if policy is not None else None
     return Budget(
         project=project,
         limit=budget.month if budget is not None else None,
-        spent=spent_this_month(app, now, project),
+        spent=spent_this_month(events, now, project),
         hard=budget.hard if budget is not None else False,
         warn=budget.warn if budget is not None else (),
     )
 
 
-def spent_this_month(app: App, now: datetime, project: str | None = None) -> Fraction:
+def spent_this_month(
+    events: Sequence[Event], now: datetime, project: str | None = None
+) -> Fraction:
     """USD so far in the running month of each provider; of all projects when None."""
     month = Month.of(now, billing_zone(None))
-    charges = bill(app.ledger.events(), monthly(month), now).charges
+    charges = bill(events, monthly(month), now).charges
     return total(
         charge
         for charge in charges
@@ -75,7 +85,9 @@ def refuse_over_budget(app: App, budget: Budget, worst: Fraction, now: datetime)
             ".budget.month AMOUNT",
         )
     ceiling = app.settings.limits.month
-    if ceiling is not None and spent_this_month(app, now) + worst > Fraction(ceiling):
+    if ceiling is not None and spent_this_month(app.ledger.events(), now) + worst > Fraction(
+        ceiling
+    ):
         raise BudgetExceeded(
             f"at worst this would cost {decimal_text(worst, 2)} USD, "
             f"and limits.month allows {ceiling} USD in all",

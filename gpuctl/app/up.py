@@ -7,17 +7,17 @@ from datetime import timedelta
 from decimal import Decimal
 
 from gpuctl.app import App
+from gpuctl.app.door import access_of
 from gpuctl.app.fleet import Shown, show
 from gpuctl.app.plan import Attempt, Plan, make_plan
 from gpuctl.app.pricing import price_event
 from gpuctl.app.ready import wait_until_ready
 from gpuctl.app.settle import outcome_of
 from gpuctl.app.sync import Synced, note_machine, sync
-from gpuctl.config.model import MY_IP, Template, Tunnel
+from gpuctl.config.model import Template
 from gpuctl.core.errors import CannotFill, GpuctlError, NoZoneCapacity, UnknownOutcome, UsageProblem
 from gpuctl.core.events import Event, Intent, Leased
 from gpuctl.core.model import (
-    Access,
     Kind,
     Machine,
     Market,
@@ -295,7 +295,7 @@ def _order(app: App, plan: Plan, lease: Leased, offer: Offer) -> Order:
         image=template.image or "",
         disk=template.disk,
         data=template.data,
-        access=access_of(app, template, lease),
+        access=access_of(app, template, lease.deadline),
         deadline=plan.deadline,
         max_run=plan.ceiling - plan.made_at,
         user_data=app.boot(lease, template.user, offer.gpus),
@@ -304,23 +304,6 @@ def _order(app: App, plan: Plan, lease: Leased, offer: Offer) -> Order:
         max_hourly=template.max_price if offer.market is Market.SPOT else None,
         adopt=plan.adopted is not None,
         settings=settings,
-    )
-
-
-def access_of(app: App, template: Template, lease: Leased) -> Access:
-    """Who may reach the machine: this computer alone, until the lease ends."""
-    tunnel = None if template.tunnel is Tunnel.SSH else template.tunnel.value
-    sources: tuple[str, ...] = ()
-    if tunnel is None:
-        named = [source for source in template.ssh_from if source != MY_IP]
-        mine = app.reach.addresses() if MY_IP in template.ssh_from else ()
-        sources = tuple(dict.fromkeys([*named, *mine]))
-    return Access(
-        public_key=app.reach.public_key(),
-        user=template.user,
-        sources=sources,
-        expires=lease.deadline,
-        tunnel=tunnel,
     )
 
 

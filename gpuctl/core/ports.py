@@ -174,6 +174,12 @@ class Reach(Protocol):
     def forget(self, machine: MachineId, name: str) -> None:
         """The reverse."""
 
+    def answers(self, machine: Machine) -> bool:
+        """Whether a command can be run there now."""
+
+    def shell(self, machine: Machine, argv: Sequence[str]) -> int:
+        """A shell (or argv) on the user's terminal; the remote exit code. `RemoteFailed`."""
+
     def armed(self, machine: Machine) -> datetime | None:
         """The deadline the machine itself reports; None = it does not answer (yet)."""
 

@@ -1,0 +1,134 @@
+"""`switch`, `assign`, `split`, `adjust`: whose a cost is."""
+
+from datetime import datetime
+from decimal import Decimal, InvalidOperation
+
+import click
+
+from gpuctl.cli.command import command
+from gpuctl.cli.session import Session
+from gpuctl.core.errors import UsageProblem
+
+
+@click.command()
+@click.argument("name")
+@click.argument("project")
+@click.option("--at", metavar="T", help="From that moment on; now without it.")
+@command
+def switch(session: Session, name: str, project: str, at: str | None) -> int:
+    """From now on a machine, with its disk and address, runs for another project."""
+    from gpuctl.app.attribute import switch as verb
+
+    events = verb(session.app, name, project, _moment(at) or session.now())
+    click.echo(f"{len(events)} resources of {name} run for {project}", err=True)
+    return 0
+
+
+@click.command()
+@click.argument("resource")
+@click.argument("project")
+@click.option("--from", "start", metavar="T", help="From then on; from its first run without it.")
+@click.option("--to", "end", metavar="T", help="Until then; afterwards it is whose it was.")
+@command
+def assign(
+    session: Session, resource: str, project: str, start: str | None, end: str | None
+) -> int:
+    """Say whose a resource's cost is: a volume, an address, an instance, a snapshot."""
+    from gpuctl.app.attribute import assign as verb
+
+    events = verb(session.app, resource, project, _moment(start), _moment(end))
+    click.echo(f"{resource} is {project}'s ({len(events)} facts)", err=True)
+    return 0
+
+
+@click.command()
+@click.argument("target", metavar="MACHINE|RESOURCE")
+@click.argument("shares", nargs=-1, required=True, metavar="PROJECT=SHARE...")
+@click.option("--from", "start", metavar="T", required=True, help="From then on.")
+@click.option("--to", "end", metavar="T", required=True, help="Until then.")
+@click.option("--idle", metavar="SHARE", default="0", help="The share that is nobody's.")
+@click.option(
+    "--idle-to",
+    type=click.Choice(["absorbed", "proportional"]),
+    default="absorbed",
+    show_default=True,
+    help="Who bears the idle share.",
+)
+@command
+def split(
+    session: Session,
+    target: str,
+    shares: tuple[str, ...],
+    start: str,
+    end: str,
+    idle: str,
+    idle_to: str,
+) -> int:
+    """Share a machine's cost: gpuctl split vision-1 acme/vision=150 borealis/nlp=60 …"""
+    from gpuctl.app.attribute import split as verb
+
+    since, until = _moment(start), _moment(end)
+    if since is None or until is None or until <= since:
+        raise UsageProblem("--to is not after --from")
+    events = verb(
+        session.app,
+        target,
+        _shares(shares),
+        idle=_amount(idle),
+        idle_absorbed=idle_to == "absorbed",
+        start=since,
+        end=until,
+    )
+    click.echo(f"{len(events)} resources of {target} are shared", err=True)
+    return 0
+
+
+@click.command(context_settings={"ignore_unknown_options": True})
+@click.argument("project")
+@click.argument("amount", metavar="USD")
+@click.option("--note", required=True, help="Why, in words the client will read.")
+@click.option("--at", metavar="T", help="When it counts; now without it.")
+@command
+def adjust(session: Session, project: str, amount: str, note: str, at: str | None) -> int:
+    """A correction by hand: gpuctl adjust acme/vision -1.20 --note "credit"."""
+    from gpuctl.app.attribute import adjust as verb
+
+    if not note.strip():
+        raise UsageProblem("a correction needs its reason", hint='--note "credit for the outage"')
+    fact = verb(session.app, project, _amount(amount), note, _moment(at) or session.now())
+    click.echo(f"{project} {fact.usd:+f} USD: {fact.note}", err=True)
+    return 0
+
+
+def _moment(text: str | None) -> datetime | None:
+    from gpuctl.core.span import parse_moment
+
+    try:
+        return None if text is None else parse_moment(text)
+    except ValueError as error:
+        raise UsageProblem(str(error)) from None
+
+
+def _shares(pairs: tuple[str, ...]) -> dict[str, Decimal]:
+    shares: dict[str, Decimal] = {}
+    for pair in pairs:
+        project, equals, share = pair.partition("=")
+        if not equals or project in shares:
+            reason = "is named twice" if project in shares else "is not PROJECT=SHARE"
+            raise UsageProblem(f"{pair!r} {reason}", hint="acme/vision=60 borealis/nlp=40")
+        shares[project] = _amount(share)
+        if shares[project] < 0:
+            raise UsageProblem(f"{pair!r}: a share is not negative")
+    if not any(shares.values()):
+        raise UsageProblem("at least one share must be above zero")
+    return shares
+
+
+def _amount(text: str) -> Decimal:
+    try:
+        amount = Decimal(text.removeprefix("$"))
+    except InvalidOperation:
+        raise UsageProblem(f"{text!r} is not a number such as 1.20") from None
+    if not amount.is_finite():
+        raise UsageProblem(f"{text!r} is not a number such as 1.20")
+    return amount

@@ -1,0 +1,45 @@
+"""The plan that `up` shows before anything costs."""
+
+import click
+
+from gpuctl.app.plan import Plan
+from gpuctl.cli.session import Session
+from gpuctl.cli.text import dollars, rate
+from gpuctl.core.span import format_duration, format_time
+
+
+def print_plan(session: Session, plan: Plan) -> None:
+    """What would be started, what is left out and why, the price, the worst case, the budget."""
+    first = plan.offers[0]
+    lines = [f"Plan for {plan.project}: {plan.name} from template {plan.template.name}"]
+    lines += [f"  {skip.type:<14} {skip.reason}" for skip in plan.skipped]
+    gpu = f"{first.gpus}x {first.gpu}, " if first.gpu else ""
+    lines.append(f"> {first.type:<14} {gpu}{first.market} {rate(first.hourly)}/h in {first.zone}")
+    others = len(plan.offers) - 1
+    if others:
+        lines.append(f"  {'':<14} {others} more to try where that is refused")
+    if first.source:
+        lines.append(f"  {'price':<14} {first.source}")
+    disk = plan.template.disk
+    lines.append(f"  {'disk':<14} {disk.gb} GB {disk.type} {rate(plan.disk_hourly)}/h")
+    lines.append(f"  {'address':<14} IPv4 {rate(plan.address_hourly)}/h")
+    left = format_duration(plan.deadline - plan.made_at)
+    lines.append(
+        f"  {'total':<14} {rate(plan.hourly)}/h, "
+        f"ends itself in {left} at the latest ({format_time(plan.deadline)}): "
+        f"at most {dollars(plan.worst)}"
+    )
+    lines.append(f"  {'budget':<14} {_budget(plan)}")
+    if plan.ref.payer is not None:
+        lines.append(f"  {'account':<14} {plan.ref.payer}'s own: shown, never billed")
+    prefix = "[sandbox] " if session.in_sandbox else ""
+    for line in lines:
+        click.echo(f"{prefix}{line}", err=True)
+
+
+def _budget(plan: Plan) -> str:
+    budget = plan.budget
+    if budget.limit is None:
+        return f"none set; {dollars(budget.spent)} spent this month"
+    warning = f"  (over {budget.passed} % is used)" if budget.passed else ""
+    return f"{dollars(budget.left)} left of {dollars(budget.limit)} this month{warning}"

@@ -1,0 +1,99 @@
+"""Values -> a table, JSON or CSV. Data goes to stdout; everything else to stderr."""
+
+import csv
+import io
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+from gpuctl.cli.session import Session
+
+Record = Mapping[str, Any]
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_NUMBER = re.compile(r"-?\d+(\.\d+)?\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of the table: its title, what it shows of a record, and its side."""
+
+    title: str
+    show: Callable[[Record], str]
+    right: bool = False
+
+
+def emit(
+    session: Session,
+    name: str,
+    key: str,
+    records: Sequence[Record],
+    columns: Sequence[Column],
+    *,
+    extra: Record | None = None,
+    empty: str = "nothing",
+) -> None:
+    """Print records in the form that was asked for.
+
+    JSON: one object with `schema`, the records under `key`, and `extra`. CSV: the records alone.
+    """
+    match session.output:
+        case "json":
+            emit_json(name, {key: list(records), **(extra or {})})
+        case "csv":
+            click.echo(as_csv(records), nl=False)
+        case _:
+            click.echo(as_table(records, columns) if records else empty)
+
+
+def emit_json(name: str, data: Record) -> None:
+    """One object on stdout with its schema."""
+    click.echo(json.dumps({"schema": f"gpuctl.{name}/1", **data}, indent=2, ensure_ascii=False))
+
+
+def as_table(records: Sequence[Record], columns: Sequence[Column]) -> str:
+    """Aligned columns, two spaces between; nothing a cloud said can move the cursor."""
+    rows = [[plain(column.show(record)) for column in columns] for record in records]
+    titles = [column.title for column in columns]
+    widths = [max(map(len, cells)) for cells in zip(titles, *rows, strict=True)]
+    lines = []
+    for row in [titles, *rows]:
+        cells = [
+            cell.rjust(width) if column.right else cell.ljust(width)
+            for cell, width, column in zip(row, widths, columns, strict=True)
+        ]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)
+
+
+def as_csv(records: Sequence[Record]) -> str:
+    """RFC 4180 with a header; cells that a spreadsheet would run as formulas are quoted off."""
+    out = io.StringIO()
+    names = list(dict.fromkeys(name for record in records for name in record))
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(names)
+    for record in records:
+        writer.writerow([_cell(record.get(name)) for name in names])
+    return out.getvalue()
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list | dict):
+        return json.dumps(value, ensure_ascii=False)
+    text = str(value)
+    if text[:1] in "=+-@\t\r" and text and not _NUMBER.match(text):
+        return "'" + text
+    return text
+
+
+def plain(text: str) -> str:
+    """Without control characters: a name or message from outside cannot drive the terminal."""
+    return _CONTROL.sub("", text)

@@ -1,0 +1,61 @@
+"""AWS, as the registry knows it."""
+
+from collections.abc import Mapping
+
+from gpuctl.config.model import ClientPolicy, Settings
+from gpuctl.core.ports import Provider
+from gpuctl.providers import Cloud, Context
+
+_NEAREST = "us-east-1"
+
+
+def _connect(context: Context) -> Provider:
+    from gpuctl.providers.aws import AwsSettings, connect  # noqa: PLC0415 - see providers/__init__
+
+    settings, payer = context.settings, context.payer
+    return connect(
+        AwsSettings(
+            account_alias=payer.name if payer else "default",
+            install=context.install,
+            regions=regions(settings, context.environ),
+            profile=payer.aws_profile if payer else settings.aws.profile,
+            role_arn=payer.aws_role if payer else settings.aws.role,
+            subnets=settings.aws.subnet if payer is None else {},
+        ),
+        clock=context.clock,
+        sleep=context.sleep,
+        environ=None,
+    )
+
+
+def regions(settings: Settings, environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Where to look: as configured, else wherever a template may start something."""
+    if settings.aws.regions:
+        return settings.aws.regions
+    named = [
+        region
+        for template in settings.templates.values()
+        if template.provider == "aws"
+        for region in template.regions
+    ]
+    own = environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION")
+    return tuple(dict.fromkeys([*([own] if own else []), *named])) or (_NEAREST,)
+
+
+def _in_use(settings: Settings, environ: Mapping[str, str]) -> bool:
+    named = settings.aws.profile or settings.aws.role or settings.aws.regions
+    keys = ("AWS_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_ENDPOINT_URL", "AWS_ROLE_ARN")
+    return bool(named) or any(environ.get(key) for key in keys)
+
+
+def _has_own_account(client: ClientPolicy) -> bool:
+    return bool(client.aws_profile or client.aws_role)
+
+
+CLOUD = Cloud(
+    name="aws",
+    connect=_connect,
+    in_use=_in_use,
+    has_own_account=_has_own_account,
+    compressed_boot=True,
+)

@@ -1,0 +1,100 @@
+"""The composition root: the real clock, ids, files, SSH and clouds, put together once."""
+
+import time
+import uuid
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from gpuctl.core.ports import Clock, Ledger, Progress, Sleep
+
+if TYPE_CHECKING:
+    from gpuctl.app import App
+    from gpuctl.config.model import Settings
+    from gpuctl.config.paths import Paths
+    from gpuctl.core.events import Leased
+    from gpuctl.ledger.store import SqliteLedger
+
+
+def clock_for(environ: Mapping[str, str]) -> Clock:
+    """Real time; under the sandbox the sandbox's, which can be moved while a command runs."""
+    if not environ.get("GPUCTL_SANDBOX"):
+        return lambda: datetime.now(UTC).replace(microsecond=0)
+    from gpuctl.sandbox.safety import sandbox_clock_offset
+
+    def sandboxed() -> datetime:
+        moved = datetime.now(UTC) + sandbox_clock_offset(environ)
+        return moved.replace(microsecond=0)
+
+    return sandboxed
+
+
+def sleep_for(environ: Mapping[str, str]) -> Sleep:
+    """Real waiting; the sandbox's clouds are quicker than real ones, and so is the waiting."""
+    if not environ.get("GPUCTL_SANDBOX"):
+        return time.sleep
+    return lambda seconds: time.sleep(min(seconds, 0.2))
+
+
+def new_id() -> str:
+    """32 random hex digits."""
+    return uuid.uuid4().hex
+
+
+def open_ledger(paths: "Paths", environ: Mapping[str, str]) -> "SqliteLedger":
+    """The ledger of these paths; made at first use."""
+    from gpuctl.core.errors import UsageProblem
+    from gpuctl.ledger.store import SqliteLedger
+
+    del environ
+    if paths.ledger.path is None:
+        raise UsageProblem(
+            f"{paths.ledger} names a server, and this gpuctl keeps its ledger in a file",
+            hint="GPUCTL_LEDGER=sqlite:///ABSOLUTE/PATH",
+        )
+    return SqliteLedger(paths.ledger.path, install=new_id())
+
+
+def build(
+    environ: Mapping[str, str],
+    settings: "Settings",
+    paths: "Paths",
+    ledger: Ledger,
+    progress: Progress,
+) -> "App":
+    """Everything a verb needs. No SDK is imported before a cloud is asked something."""
+    from gpuctl.app import App
+    from gpuctl.wiring.clouds import Accounts
+    from gpuctl.wiring.reach import OpenSsh
+
+    clock, sleep = clock_for(environ), sleep_for(environ)
+    return App(
+        settings=settings,
+        ledger=ledger,
+        clouds=Accounts(environ, settings, ledger, clock=clock, sleep=sleep, new_id=new_id),
+        reach=OpenSsh(environ, paths),
+        boot=_boot,
+        clock=clock,
+        sleep=sleep,
+        new_id=new_id,
+        progress=progress,
+    )
+
+
+def _boot(lease: "Leased", user: str, gpus: int) -> bytes:
+    from gpuctl import providers
+    from gpuctl.agent.boot import BootPlan, render
+
+    plan = BootPlan(
+        lease=lease.id,
+        cloud=lease.provider,
+        deadline=lease.deadline,
+        ceiling=lease.ceiling,
+        user=user,
+        idle_stop_s=lease.idle_stop_s,
+        gpus=gpus,
+        project=lease.project,
+        name=lease.name,
+        budget=None if lease.budget is None else f"{lease.budget:f}",
+    )
+    return render(plan, compress=providers.cloud(lease.provider).compressed_boot)

@@ -1,0 +1,77 @@
+"""The accounts in use, connected at need."""
+
+from collections.abc import Mapping, Sequence
+
+from gpuctl import providers
+from gpuctl.config.model import Settings
+from gpuctl.core.events import Leased
+from gpuctl.core.names import client_of
+from gpuctl.core.ports import Clock, CloudRef, Ledger, NewId, Provider, Sleep
+
+
+class Accounts:
+    """Accounts by reference, each connected once."""
+
+    def __init__(
+        self,
+        environ: Mapping[str, str],
+        settings: Settings,
+        ledger: Ledger,
+        *,
+        clock: Clock,
+        sleep: Sleep,
+        new_id: NewId,
+    ) -> None:
+        self._environ = environ
+        self._settings = settings
+        self._ledger = ledger
+        self._clock = clock
+        self._sleep = sleep
+        self._new_id = new_id
+        self._connected: dict[CloudRef, Provider] = {}
+
+    def accounts(self) -> Sequence[CloudRef]:
+        """Those named by settings or environment, and those that leases in the ledger name."""
+        refs = [
+            CloudRef(name)
+            for name in providers.names()
+            if providers.cloud(name).in_use(self._settings, self._environ)
+        ]
+        refs += [
+            CloudRef(name, client.name)
+            for client in self._settings.clients.values()
+            if client.own_account
+            for name in providers.names()
+            if providers.cloud(name).has_own_account(client)
+        ]
+        refs += [
+            CloudRef(event.provider, event.payer)
+            for event in self._ledger.events()
+            if isinstance(event, Leased)
+            and (event.payer is None or event.payer in self._settings.clients)
+        ]
+        return list(dict.fromkeys(refs))
+
+    def of(self, provider: str, project: str | None) -> CloudRef:
+        """The client's own account where it has one on that cloud."""
+        client = self._settings.clients.get(client_of(project)) if project else None
+        if client is not None and providers.cloud(provider).has_own_account(client):
+            return CloudRef(provider, client.name)
+        return CloudRef(provider)
+
+    def connect(self, ref: CloudRef) -> Provider:
+        """The same object each time."""
+        if ref not in self._connected:
+            payer = None if ref.payer is None else self._settings.client(ref.payer)
+            self._connected[ref] = providers.cloud(ref.provider).connect(
+                providers.Context(
+                    settings=self._settings,
+                    payer=payer,
+                    install=self._ledger.install,
+                    environ=self._environ,
+                    clock=self._clock,
+                    sleep=self._sleep,
+                    new_id=self._new_id,
+                )
+            )
+        return self._connected[ref]

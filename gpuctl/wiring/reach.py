@@ -1,0 +1,111 @@
+"""The user's end of SSH, as the verbs see it: real OpenSSH and files, in a real environment."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+
+from gpuctl.config.paths import Paths
+from gpuctl.core.model import Kind, Machine, MachineId
+from gpuctl.remote import guard, hosts, ssh
+from gpuctl.remote.keys import Key, ensure_key
+from gpuctl.remote.sockets import control_directory
+from gpuctl.remote.target import Target
+from gpuctl.sandbox import state as sandbox
+from gpuctl.wiring.address import public_addresses
+
+_SSH_PORT = 22
+_SANDBOX_ADDRESS = "192.0.2.10/32"
+"""Documentation range (RFC 5737): what the sandbox's clouds are told to let in."""
+
+
+class OpenSsh:
+    """Keys, known hosts and commands. Under the sandbox, machines answer on loopback."""
+
+    def __init__(self, environ: Mapping[str, str], paths: Paths) -> None:
+        named = environ.get("GPUCTL_SANDBOX")
+        self._sandbox = Path(named) if named else None
+        self._paths = paths
+        self._config = paths.ssh / "config"
+        self._known_hosts = paths.ssh / "known_hosts"
+
+    @cached_property
+    def _key(self) -> Key:
+        return ensure_key(self._paths.keys)
+
+    @cached_property
+    def _control(self) -> Path | None:
+        return control_directory(self._paths.ssh / "s", Path.home() / ".gpuctl-ssh")
+
+    def public_key(self) -> str:
+        """Made at first use."""
+        return self._key.public_text
+
+    def addresses(self) -> Sequence[str]:
+        """What the world sees of this computer."""
+        return (_SANDBOX_ADDRESS,) if self._sandbox else public_addresses()
+
+    def introduce(self, machine: Machine, host_keys: Sequence[str]) -> None:
+        """Pin the keys and write the Host entry."""
+        alias = host_alias(machine)
+        if host_keys:
+            hosts.pin(self._known_hosts, alias, host_keys)
+        hosts.write(self._config, self.target(machine))
+
+    def forget(self, machine: MachineId, name: str) -> None:
+        """Take the Host entry out; the pinned keys stay only while the machine may come back."""
+        hosts.remove(self._config, name)
+        hosts.forget(self._known_hosts, machine.native)
+
+    def armed(self, machine: Machine) -> datetime | None:
+        """Ask the guard."""
+        if machine.address is None:
+            return None
+        said = guard.armed(self.target(machine))
+        return None if said is None else said.deadline
+
+    def extend(self, machine: Machine, deadline: datetime) -> datetime:
+        """Tell the guard."""
+        return guard.extend(self.target(machine), deadline)
+
+    def answers(self, machine: Machine) -> bool:
+        """Whether a command can be run there."""
+        return ssh.answers(self.target(machine))
+
+    def shell(self, machine: Machine, argv: Sequence[str]) -> int:
+        """On the user's own terminal."""
+        return ssh.interactive(self.target(machine), argv)
+
+    def target(self, machine: Machine) -> Target:
+        """How OpenSSH gets there."""
+        host, port = self._endpoint(machine)
+        alias = host_alias(machine)
+        return Target(
+            alias=machine.name,
+            host=host,
+            port=port,
+            user=machine.user or "ubuntu",
+            host_key_alias=alias,
+            identity=self._key.private,
+            known_hosts=self._known_hosts,
+            pinned=hosts.pinned(self._known_hosts, alias),
+            control=self._control,
+        )
+
+    def _endpoint(self, machine: Machine) -> tuple[str, int]:
+        if self._sandbox is not None:
+            found = sandbox.endpoint(self._sandbox, host_alias(machine))
+            if found is not None:
+                return found.host, found.port
+        return machine.address or "0.0.0.0", _SSH_PORT  # noqa: S104 - an address nobody answers at
+
+
+def host_alias(machine: Machine) -> str:
+    """What its host keys are known under: the cloud's own id, for addresses are used again.
+
+    Google's names are used again too, its numeric ids are not: they name what is billed.
+    """
+    for billable in machine.billed:
+        if billable.kind in (Kind.COMPUTE, Kind.VCPU):
+            return billable.resource
+    return machine.id.native
