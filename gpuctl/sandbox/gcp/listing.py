@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from gpuctl.sandbox.gcp import library
 from gpuctl.sandbox.gcp.catalogue import ALL_ZONES, ZONES
-from gpuctl.sandbox.gcp.filters import compile_filter
+from gpuctl.sandbox.gcp.filters import Test, compile_filter
 from gpuctl.sandbox.gcp.project import Project
 from gpuctl.sandbox.gcp.routes import Call
 from gpuctl.sandbox.gcp.wire import ROOT, Json, invalid
@@ -20,7 +20,7 @@ _BOTH = frozenset({"operations"})
 
 def page(call: Call, items: Sequence[Json], kind: str, path: str) -> Json:
     """One page of a list; `path` from `projects/`."""
-    chosen, token = _slice(call, _order(call, _filtered(call, items, kind)))
+    chosen, token = _slice(call, _order(call, list(filter(_test(call, kind), items))))
     reply: Json = {"kind": kind, "id": path, "selfLink": ROOT + path}
     if chosen:
         reply["items"] = chosen
@@ -35,12 +35,14 @@ def aggregated(
     """One page of an aggregated list. A scope with nothing on the page says so in a warning;
     one that cannot be reached says that, and is named in `unreachables`.
     """
+    test = _test(call, kind)
     dead = {f"zones/{zone}" for zone in project.weather.unreachable}
     pairs = [
         (scope, item)
         for scope in sorted(scoped)
         if scope not in dead
-        for item in _filtered(call, scoped[scope], kind)
+        for item in scoped[scope]
+        if test(item)
     ]
     chosen, token = _slice(call, pairs)
     items: Json = {scope: _empty(scope) for scope in _scopes(noun)}
@@ -78,12 +80,10 @@ def _warning(code: str, message: str, scope: str) -> Json:
     return {"warning": {"code": code, "message": message, "data": data}}
 
 
-def _filtered(call: Call, items: Sequence[Json], kind: str) -> list[Json]:
+def _test(call: Call, kind: str) -> Test:
+    """What the filter of the call says of one resource."""
     text = call.query.get("filter", "")
-    if not text.strip():
-        return list(items)
-    test = compile_filter(text, _fields(kind))
-    return [item for item in items if test(item)]
+    return compile_filter(text, _fields(kind)) if text.strip() else lambda _: True
 
 
 def _fields(kind: str) -> frozenset[str]:
