@@ -8,7 +8,7 @@ from pathlib import Path
 from gpuctl.sandbox.metal.floor import Floor
 from gpuctl.sandbox.metal.loop import Loop
 from gpuctl.sandbox.metal.machine import Current, Machine
-from gpuctl.sandbox.metal.processes import kill_all
+from gpuctl.sandbox.processes import kill_all
 from gpuctl.sandbox.world import Boot, Notice, SandboxClock
 
 _SETTLE = timedelta(seconds=20)

@@ -6,9 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gpuctl.sandbox.metal.layout import Layout
-
-ROOT = "GPUCTL_ROOT"
-"""Marks every process of a machine, by its value."""
+from gpuctl.sandbox.processes import ROOT
 
 _INHERITED = ("LANG", "LC_ALL", "SYSTEMROOT")
 _SOCKET_PATH_LIMIT = 100

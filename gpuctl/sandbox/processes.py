@@ -9,7 +9,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from gpuctl.sandbox.metal.surroundings import ROOT
+ROOT = "GPUCTL_ROOT"
+"""Marks every process of a machine, by its value: the machine's root directory."""
 
 _ROUNDS = 20
 _PAUSE_S = 0.02
