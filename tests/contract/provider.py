@@ -489,7 +489,7 @@ class ProviderContract:
         assert left.billed
         assert left.reason
         assert left.fix
-        with pytest.raises(ValueError):
+        with pytest.raises(ValueError, match=resource):
             provider.remove(left)
         assert resource in {one.resource for one in provider.leftovers()}
 

@@ -5,6 +5,8 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
 import pytest
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import compute_v1
 
 from gpuctl.core.model import Access, DiskSpec, MachineId, Market, Offer, Order
 from gpuctl.core.span import utc
@@ -67,9 +69,6 @@ class GcpWorld:
         self.advance(timedelta(minutes=2))
 
     def strange_leftover(self) -> str:
-        from google.auth.credentials import AnonymousCredentials
-        from google.cloud import compute_v1
-
         disks = compute_v1.DisksClient(
             credentials=AnonymousCredentials(), client_options={"api_endpoint": self._url}
         )
@@ -83,9 +82,6 @@ class GcpWorld:
         return "somebodys"
 
     def inbound(self) -> Sequence[str]:
-        from google.auth.credentials import AnonymousCredentials
-        from google.cloud import compute_v1
-
         rules = compute_v1.FirewallsClient(
             credentials=AnonymousCredentials(), client_options={"api_endpoint": self._url}
         )

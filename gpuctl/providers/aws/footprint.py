@@ -25,7 +25,7 @@ def footprint(clients: Clients, settings: AwsSettings, account: str) -> Sequence
             lambda: pages(ec2.describe_key_pairs, "KeyPairs", doing, Filters=ours),
         )
         found = [(group["GroupId"], GROUP) for group in groups]
-        found += [(key["KeyPairId"], KEY) for key in keys]
+        found += [(key["KeyName"], KEY) for key in keys]
         return [
             Footprint(provider=NAME, account=account, region=region, resource=id_, what=what)
             for id_, what in found
@@ -41,7 +41,7 @@ def erase(clients: Clients, thing: Footprint) -> None:
         if thing.what == GROUP:
             ec2.delete_security_group(GroupId=thing.resource)
         elif thing.what == KEY:
-            ec2.delete_key_pair(KeyPairId=thing.resource)
+            ec2.delete_key_pair(KeyName=thing.resource)
         else:
             raise ValueError(f"{thing.resource}: nothing is known of how to erase a {thing.what}")
     except sdk_errors() as error:

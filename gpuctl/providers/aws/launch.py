@@ -40,6 +40,7 @@ PAUSES = (2.0, 4.0, 8.0, 16.0)
 
 USER_DATA_LIMIT = 16_384
 _AGAIN = (Next.SAME_AGAIN, Next.UNREACHED, Next.SLOW_DOWN, Next.SETTLE)
+_TERMINATED = "IdempotentInstanceTerminated"
 _JUST_MADE = ("InvalidKeyPair.NotFound", "InvalidGroup.NotFound")
 
 
@@ -82,6 +83,8 @@ def launch(
         if known is None:
             _clean_up(clients, order)
             raise
+        if known["State"]["Name"] in ("shutting-down", "terminated"):
+            raise _ended_already(order) from None
         instance = known
     except GpuctlError:
         _clean_up(clients, order)
@@ -276,18 +279,23 @@ def _spot(order: Order) -> dict[str, str]:
 def _refused(refusal: Refusal, order: Order) -> GpuctlError:
     offer = order.offer
     doing = f"{offer.type} ({offer.market}) in {offer.zone}"
-    if refusal.code == "IdempotentInstanceTerminated":
-        return NoZoneCapacity(
-            f"{doing}: the machine of this attempt was launched and has ended since",
-            code=refusal.code,
-            detail=refusal.detail,
-        )
+    if refusal.code == _TERMINATED:
+        return _ended_already(order, refusal.detail)
     error = as_error(refusal, doing, effect=True)
     if isinstance(error, QuotaReached):
         code = quota_code(offer.type, offer.market)
         hint = request_command(code, offer.vcpus or 8, offer.region) if code else None
         return QuotaReached(error.message, code=code or error.code, hint=hint, detail=error.detail)
     return error
+
+
+def _ended_already(order: Order, detail: str | None = None) -> NoZoneCapacity:
+    """Nothing runs under this token, and nothing ever will; its bill is found by its lease."""
+    return NoZoneCapacity(
+        f"the machine of this attempt at {order.name} was launched and has ended since",
+        code=_TERMINATED,
+        detail=detail,
+    )
 
 
 def _look_once(clients: Clients, order: Order) -> Mapping[str, Any] | None:

@@ -228,10 +228,10 @@ class Region:
     def _key(self, key: Described) -> Leftover:
         return self._left(
             key,
-            key["KeyPairId"],
+            key["KeyName"],
             "key-pair",
-            f"key pair {key['KeyName']}; it costs nothing",
-            f"aws ec2 delete-key-pair --key-pair-id {key['KeyPairId']}",
+            "a public key; it costs nothing",
+            f"aws ec2 delete-key-pair --key-name {key['KeyName']}",
             created=key.get("CreateTime"),
         )
 
@@ -304,7 +304,7 @@ def _remove(clients: Clients, region: str, what: str, name: str) -> None:
             for rule in found["SecurityGroupRules"]:
                 access.revoke(clients, region, rule["GroupId"], name)
         case "key-pair":
-            ec2.delete_key_pair(KeyPairId=name)
+            ec2.delete_key_pair(KeyName=name)
         case "stopped-machine":
             ec2.terminate_instances(InstanceIds=[name])
         case _:
