@@ -1,5 +1,6 @@
 """Tar streams: one written from a selection, one read without trust."""
 
+import gzip
 import io
 import os
 import tarfile
@@ -27,7 +28,10 @@ def pack(root: Path, paths: Iterable[PurePosixPath], out: IO[bytes]) -> Packed:
     """
     count = total = 0
     skipped = []
-    with tarfile.open(fileobj=out, mode="w|gz", compresslevel=1) as tar:
+    with (
+        gzip.GzipFile(fileobj=out, mode="wb", compresslevel=1, mtime=0) as small,
+        tarfile.open(fileobj=small, mode="w|") as tar,
+    ):
         for path in paths:
             try:
                 size = _add(tar, root / path, str(path))

@@ -22,13 +22,13 @@ start() {
     [ -d "$where" ] && [ -w "$where" ] || where=/dev/shm
     [ -d "$where" ] && [ -w "$where" ] || where="$job"
     secret=$(mktemp "$where/gpuctl-job.XXXXXX") && cat >"$secret" || exit 1
-    printf '%s\n' "$4" >"$job/command"
+    printf 'exec %s\n' "$4" >"$job/command"
     : >"$job/log"
     cat >"$job/run" <<'EOF'
 umask 022
 job=$1
 echo "$$" >"$job/pid"
-trap : HUP INT TERM
+trap : HUP INT TERM USR1 USR2
 . "$2"
 rm -f "$2"
 export GPUCTL_JOB="$4"

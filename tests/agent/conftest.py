@@ -35,17 +35,21 @@ class FakeMachine:
 
     def sh(self, script: bytes, **environ: str) -> subprocess.CompletedProcess[bytes]:
         env = self.environ | environ
-        return subprocess.run(["/bin/sh"], input=script, env=env, capture_output=True, timeout=60)
+        return subprocess.run(
+            ["/bin/sh"], input=script, env=env, capture_output=True, timeout=60, check=False
+        )
 
     def agent(self, *argv: str, **environ: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-I", "-S", agent.__file__, *argv]
         env = self.environ | environ
-        return subprocess.run(command, env=env, capture_output=True, text=True, timeout=60)
+        return subprocess.run(
+            command, env=env, capture_output=True, text=True, timeout=60, check=False
+        )
 
     def switch(self, verb: str) -> subprocess.CompletedProcess[bytes]:
         path = self.root / "usr/local/sbin/gpuctl-deadline"
         return subprocess.run(
-            ["/bin/sh", path, verb], env=self.environ, capture_output=True, timeout=60
+            ["/bin/sh", path, verb], env=self.environ, capture_output=True, timeout=60, check=False
         )
 
     def read(self, path: str) -> str:

@@ -96,7 +96,9 @@ def test_the_timer_counts_from_boot_too(machine):
 def test_the_installed_agent_answers(booted):
     path = booted.root / "usr/local/bin/gpuctl-agent"
     assert path.read_bytes() == installed_agent()
-    done = subprocess.run([path, "armed"], env=booted.environ, capture_output=True, text=True)
+    done = subprocess.run(
+        [path, "armed"], env=booted.environ, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["lease"] == plan().lease
 

@@ -1,6 +1,9 @@
 """Notices, by a metadata service on loopback that misbehaves in every way known."""
 
 import json
+import os
+import subprocess
+import sys
 import threading
 import time
 from contextlib import contextmanager
@@ -322,10 +325,6 @@ def test_a_hook_that_is_missing_is_only_told(rooted, capsys):
 
 def test_the_daemon_hears_a_notice_that_was_there_at_boot(booted, fake):
     """Within 4 s of its start: hook run once, people told, heartbeat and status say so."""
-    import os
-    import subprocess
-    import sys
-
     lease = json.loads(booted.read("etc/gpuctl/lease.json"))
     lease["hook"] = ["/bin/sh", "-c", 'echo "$GPUCTL_NOTICE" >>"$GPUCTL_ROOT/hook"']
     (booted.root / "etc/gpuctl/lease.json").write_text(json.dumps(lease))

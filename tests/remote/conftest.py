@@ -13,6 +13,7 @@ from pathlib import Path
 import asyncssh
 import pytest
 
+from gpuctl.remote import hosts
 from gpuctl.remote.keys import Key, ensure_key
 from gpuctl.remote.target import Target
 
@@ -88,10 +89,19 @@ class Loopback:
             env=self.environ,
         )
         feeding = asyncio.create_task(feed(process.stdin, child.stdin))
-        await asyncio.gather(pump(child.stdout, process.stdout), pump(child.stderr, process.stderr))
-        code = await child.wait()
-        feeding.cancel()
-        process.exit(code if code >= 0 else 128 - code)
+        try:
+            streams = pump(child.stdout, process.stdout), pump(child.stderr, process.stderr)
+            await asyncio.gather(*streams)
+            code = await child.wait()
+            process.exit(code if code >= 0 else 128 - code)
+        except (OSError, asyncssh.Error):
+            pass  # the client has gone
+        finally:
+            feeding.cancel()
+            with suppress(ProcessLookupError):
+                child.kill()
+            child._transport.close()
+            await child.wait()
 
     def close(self) -> None:
         async def end():
@@ -127,8 +137,6 @@ class Place:
     target: Target
 
     def pinned(self, key: str) -> Target:
-        from gpuctl.remote import hosts
-
         hosts.pin(self.target.known_hosts, self.target.host_key_alias, [key])
         return replace(self.target, pinned=True)
 
@@ -151,6 +159,6 @@ def place(tmp_path: Path, key: Key) -> Iterator[Place]:
         known_hosts=tmp_path / "known hosts",
     )
     yield Place(machine, target)
-    if shutil.which("tmux"):
-        subprocess.run(["tmux", "kill-server"], env=machine.environ, capture_output=True)
+    if tmux := shutil.which("tmux"):
+        subprocess.run([tmux, "kill-server"], env=machine.environ, capture_output=True, check=False)
     machine.close()

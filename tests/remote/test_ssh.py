@@ -2,6 +2,7 @@
 
 import shutil
 import socket
+import subprocess
 import sys
 import tempfile
 import time
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from gpuctl.core.errors import RemoteFailed
+from gpuctl.core.errors import GpuctlError, RemoteFailed
 from gpuctl.remote import hosts, ssh
 from gpuctl.remote.sockets import control_directory
 from gpuctl.remote.target import Target
@@ -44,7 +45,7 @@ def test_nothing_to_run_is_a_mistake(place):
 
 def test_time_runs_out(place):
     began = time.monotonic()
-    with pytest.raises(RemoteFailed, match="did not answer in 0.5 s"):
+    with pytest.raises(RemoteFailed, match="did not answer"):
         ssh.run(place.target, ["sleep", "30"], timeout=0.5)
     assert time.monotonic() - began < 5
 
@@ -116,8 +117,6 @@ def test_a_shared_connection_is_made_once_and_holds_nobody_up(place):
         assert time.monotonic() - began < 20
         assert place.machine.connections == 1
         exit_ = [*ssh.command(target)[:-2], "-O", "exit", target.alias]
-        import subprocess
-
         subprocess.run(exit_, capture_output=True, check=True)
 
 
@@ -125,17 +124,17 @@ def test_a_tunnel(place):
     with socket.socket() as service:
         service.bind(("127.0.0.1", 0))
         service.listen()
-        with ssh.forward(place.target, 0, service.getsockname()[1]) as port:
-            with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
-                service.settimeout(10)
-                while True:  # the first connection may be the one that found the tunnel open
-                    peer, _ = service.accept()
-                    peer.settimeout(10)
-                    client.sendall(b"ping")
-                    if peer.recv(4) == b"ping":
-                        peer.close()
-                        break
-                    peer.close()
+        with (
+            ssh.forward(place.target, 0, service.getsockname()[1]) as port,
+            socket.create_connection(("127.0.0.1", port), timeout=10) as client,
+        ):
+            client.sendall(b"ping")
+            service.settimeout(10)
+            heard = b""
+            while heard != b"ping":  # the first connection only found out that the tunnel is open
+                peer, _ = service.accept()
+                with peer:
+                    heard = peer.recv(4)
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", port)) != 0
 
@@ -199,8 +198,6 @@ def test_a_long_socket_directory_is_passed_over(tmp_path):
 
 
 def test_a_socket_directory_of_others_is_refused(tmp_path):
-    from gpuctl.core.errors import GpuctlError
-
     short = Path(tempfile.mkdtemp(dir="/tmp"))
     try:
         short.chmod(0o777)
