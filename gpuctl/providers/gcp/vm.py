@@ -1,8 +1,12 @@
 """The life of a VM: made or adopted, started, stopped, deleted. Intent and lease come with it."""
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
+from typing import Any
 
-from gpuctl.core.errors import Busy, InvalidRequest, NotFound, UnknownOutcome
+from gpuctl.core.errors import Busy, GpuctlError, InvalidRequest, NotFound, UnknownOutcome
 from gpuctl.core.model import Order, State
 from gpuctl.core.ports import Clock, NewId, Sleep
 from gpuctl.providers.gcp.access import KEYS, Doors, merged_keys, metadata_body, rule_name
@@ -29,9 +33,11 @@ from gpuctl.providers.gcp.translate import (
     state_of,
 )
 
+_log = logging.getLogger(__name__)
 STOPPING_LIMIT = timedelta(minutes=5)
 """How long a VM that is still stopping is waited for before it is started again."""
 PAUSE = 3.0
+_UP = (State.STARTING, State.RUNNING)
 
 
 class Vms:
@@ -95,14 +101,14 @@ class Vms:
             Call.CREATE_VM, request_id(order.token, "insert"), body=body, zone=zone
         )
         if refusal is None or refusal.step in (Step.EXISTS, Step.AMBIGUOUS):
-            vm = self.look(zone, name)
+            vm = self._look_after(zone, name)
             if vm is not None and (vm.get("labels") or {}).get(LEASE) == order.lease:
                 return self._checked(order, vm)
             if vm is not None:
                 raise InvalidRequest(f"{name} exists already and is not of this lease")
         if refusal is None:
             raise UnknownOutcome(f"{doing}: accepted, and gone again", hint="gpuctl ps")
-        raise error_of(refusal, doing=doing, effect=True)
+        raise self._refused(refusal, doing, name)
 
     def _checked(self, order: Order, vm: Json) -> Json:
         """The new VM, if Google will end it in time; else it is ended now."""
@@ -113,7 +119,7 @@ class Vms:
 
     def _adopt(self, order: Order, zone: str, name: str, vm: Json) -> Json:
         labels = vm.get("labels") or {}
-        if state_of(vm) in (State.STARTING, State.RUNNING):
+        if state_of(vm) in _UP:
             if labels.get(LEASE) == order.lease:
                 return vm
             whose = labels.get(PROJECT, "").replace("__", "/") or "nobody gpuctl knows"
@@ -133,20 +139,55 @@ class Vms:
             Call.START_VM, request_id(order.token, "start"), zone=zone, instance=name
         )
         if refusal is None or refusal.step is Step.AMBIGUOUS:
-            found = self.look(zone, name)
-            if found is not None and (refusal is None or state_of(found) is State.RUNNING):
+            found = self._look_after(zone, name)
+            if found is not None and (refusal is None or state_of(found) in _UP):
                 return found
         if refusal is None:
             raise NotFound(f"{name} is gone")
-        raise error_of(refusal, doing=doing, effect=True)
+        raise self._refused(refusal, doing, name)
 
-    def _effect(self, call: Call, request: str, **fields: object) -> Refusal | None:
-        """Do what costs; what it failed of, or None."""
+    def _refused(self, refusal: Refusal, doing: str, name: str) -> GpuctlError:
+        """The error to raise; what certainly did not start needs no open door."""
+        error = error_of(refusal, doing=doing, effect=True)
+        if not isinstance(error, UnknownOutcome):
+            self._shut(name)
+        return error
+
+    def _shut(self, name: str) -> None:
+        """Take the machine's rule away. Failing that is no failure: `leftovers` shows it."""
         try:
-            self._operations.finish(self._compute.write(call, request, **fields))  # type: ignore[arg-type]
+            self._doors.shut(name)
+        except GpuctlError as error:
+            _log.warning("the firewall rule of %s stays: %s", name, error.detail or error)
+
+    def _effect(self, call: Call, request: str, **fields: Any) -> Refusal | None:
+        """Do what costs; what it failed of, or None.
+
+        `UnknownOutcome` when it was accepted and then nothing more could be learnt.
+        """
+        try:
+            operation = self._compute.write(call, request, **fields)
         except Refused as refused:
             return refused.refusal
+        with self._unknown():
+            try:
+                self._operations.finish(operation)
+            except Refused as refused:
+                return refused.refusal
         return None
+
+    def _look_after(self, zone: str, name: str) -> Json | None:
+        """Look at what may run by now: not being able to look is not knowing."""
+        with self._unknown():
+            return self.look(zone, name)
+
+    @contextmanager
+    def _unknown(self) -> Iterator[None]:
+        try:
+            yield
+        except GpuctlError as error:
+            words = f"Google accepted it, and then could not be asked: {error.message}"
+            raise UnknownOutcome(words, hint="gpuctl ps", detail=error.detail) from error
 
     def _await_stopped(self, zone: str, name: str, vm: Json) -> None:
         until = self._clock() + STOPPING_LIMIT
@@ -190,11 +231,11 @@ class Vms:
         """Stop it; a VM that is stopped or gone is no error."""
         zone, name = _place(vm)
         if state_of(vm) is not State.STOPPED:
-            fields: dict[str, object] = {"zone": zone, "instance": name}
+            fields: dict[str, Any] = {"zone": zone, "instance": name}
             if any(disk.get("type") == "SCRATCH" for disk in vm.get("disks") or ()):
                 fields["discard_local_ssd"] = True
             self._end(Call.STOP_VM, f"stopping {name}", fields)
-        self._doors.shut(name)
+        self._shut(name)
 
     def delete(self, vm: Json) -> None:
         """Delete it with its disks: those that go with it, and ours that would stay."""
@@ -204,7 +245,7 @@ class Vms:
         self._end(Call.DELETE_VM, f"deleting {name}", {"zone": zone, "instance": name})
         for source in sources:
             self._delete_if_ours(*source.split("/"), install=(vm.get("labels") or {}).get(INSTALL))
-        self._doors.shut(name)
+        self._shut(name)
 
     def _delete_if_ours(self, zone: str, name: str, *, install: str | None) -> None:
         doing = f"deleting disk {name}"
@@ -212,7 +253,7 @@ class Vms:
         if disk is not None and install and (disk.get("labels") or {}).get(INSTALL) == install:
             self._end(Call.DELETE_DISK, doing, {"zone": zone, "disk": name})
 
-    def _end(self, call: Call, doing: str, fields: dict[str, object]) -> None:
+    def _end(self, call: Call, doing: str, fields: dict[str, Any]) -> None:
         refusal = self._effect(call, request_id(self._new_id()), **fields)
         if refusal is not None and refusal.step is not Step.MISSING:
             raise error_of(refusal, doing=doing, effect=True)

@@ -4,6 +4,9 @@ import json
 from pathlib import Path
 
 import pytest
+import requests
+from google.api_core import exceptions as api
+from google.auth import exceptions as auth
 
 from gpuctl.core.errors import (
     Busy,
@@ -26,10 +29,23 @@ from gpuctl.providers.gcp.errors import (
 )
 
 QUOTED = Path(__file__).parents[4] / "shared/data/recorded/gcp/quoted_launch_errors.json"
-KNOWN = """ZONE_RESOURCE_POOL_EXHAUSTED ZONE_RESOURCE_POOL_EXHAUSTED_WITH_DETAILS
-    insufficientCapacity RESOURCE_NOT_READY UNSUPPORTED_OPERATION QUOTA_EXCEEDED
-    IAM_PERMISSION_DENIED VPC_NOT_FOUND invalid RESOURCE_OPERATION_RATE_EXCEEDED
-    rateLimitExceeded backendError INTERNAL_ERROR conditionNotMet alreadyExists""".split()
+KNOWN = [
+    "ZONE_RESOURCE_POOL_EXHAUSTED",
+    "ZONE_RESOURCE_POOL_EXHAUSTED_WITH_DETAILS",
+    "insufficientCapacity",
+    "RESOURCE_NOT_READY",
+    "UNSUPPORTED_OPERATION",
+    "QUOTA_EXCEEDED",
+    "IAM_PERMISSION_DENIED",
+    "VPC_NOT_FOUND",
+    "invalid",
+    "RESOURCE_OPERATION_RATE_EXCEEDED",
+    "rateLimitExceeded",
+    "backendError",
+    "INTERNAL_ERROR",
+    "conditionNotMet",
+    "alreadyExists",
+]
 
 
 def quoted() -> list[dict]:
@@ -130,10 +146,6 @@ def test_a_403_is_permission_quota_or_rate_by_its_reason() -> None:
 
 
 def test_exceptions_of_the_libraries_are_read() -> None:
-    import requests
-    from google.api_core import exceptions as api
-    from google.auth import exceptions as auth
-
     gone = refusal_from(requests.exceptions.ConnectionError("reset"))
     assert isinstance(gone, Refusal)
     assert gone.step is Step.AMBIGUOUS
