@@ -77,6 +77,7 @@ class Disks:
             "ec2.DeleteVolume": self._watched,
             "ec2.ModifyVolume": self._watched,
             "ec2.AttachVolume": self._attach,
+            "ec2.DetachVolume": self._detach,
             "ec2.DescribeSnapshots": self._own_snapshots,
         }
 
@@ -139,6 +140,15 @@ class Disks:
                     "already in use",
                 )
         return call.forward(call.params)
+
+    def _detach(self, call: Call) -> Shape:
+        """The instance may be left out; moto needs it."""
+        volume = self._inside.volumes(call.region).get(call.params.get("VolumeId", ""))
+        if volume is None or call.params.get("InstanceId"):
+            return call.forward(call.params)
+        if volume.attachment is None:
+            raise Refusal("IncorrectState", f"Volume '{volume.id}' is in the 'available' state.")
+        return call.forward({**call.params, "InstanceId": volume.attachment.instance.id})
 
     def _own_snapshots(self, call: Call) -> Shape:
         """Leaves out public images' snapshots, which moto shows to who asks for their own."""

@@ -1,9 +1,11 @@
-"""Security groups are moto's; what they let in from everywhere is noted."""
+"""Security groups and addresses: moto's, but what is in use stays, and open doors are noted."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from gpuctl.sandbox.aws.inside import Inside
+from gpuctl.sandbox.aws.refusals import Refusal
 from gpuctl.sandbox.aws.wire import Call, Handler, Shape
 from gpuctl.sandbox.world import SandboxClock
 
@@ -24,8 +26,8 @@ class Violation:
 class Firewall:
     """Watches ingress rules."""
 
-    def __init__(self, clock: SandboxClock) -> None:
-        self._clock = clock
+    def __init__(self, clock: SandboxClock, inside: Inside) -> None:
+        self._clock, self._inside = clock, inside
         self.violations: list[Violation] = []
 
     def reset(self) -> None:
@@ -37,6 +39,8 @@ class Firewall:
         return {
             "ec2.AuthorizeSecurityGroupIngress": self._authorize,
             "ec2.ModifySecurityGroupRules": self._modify,
+            "ec2.DeleteSecurityGroup": self._delete,
+            "ec2.ReleaseAddress": self._release,
         }
 
     def _authorize(self, call: Call) -> Shape:
@@ -53,6 +57,18 @@ class Firewall:
                 call.region, call.params.get("GroupId", ""), one.get("SecurityGroupRule", {})
             )
         return answer
+
+    def _delete(self, call: Call) -> Shape:
+        group = call.params.get("GroupId", "")
+        if self._inside.group_in_use(call.region, group):
+            raise Refusal("DependencyViolation", f"resource {group} has a dependent object")
+        return call.forward(call.params)
+
+    def _release(self, call: Call) -> Shape:
+        name = call.params.get("AllocationId", "")
+        if self._inside.address_in_use(call.region, name):
+            raise Refusal("InvalidIPAddress.InUse", f"Address {name} is in use.")
+        return call.forward(call.params)
 
     def _note(self, region: str, group: str, rule: Shape) -> None:
         for cidr in _cidrs(rule):

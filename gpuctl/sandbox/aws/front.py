@@ -1,5 +1,6 @@
 """The WSGI front before moto: who is asking, scripted trouble, our answers, else moto's."""
 
+import logging
 import os
 import socket
 import struct
@@ -19,6 +20,7 @@ from gpuctl.sandbox.aws.wire import (
     Moto,
     Shape,
     Signed,
+    check_filters,
     read,
     signed_by,
     write,
@@ -32,6 +34,7 @@ KEYS = frozenset({"sandbox", "testing"})
 READ = frozenset({"ec2", "sts", "ssm", "pricing", "servicequotas", "cloudtrail"})
 """Services whose requests are read here; all others go to moto as they are."""
 
+_log = logging.getLogger(__name__)
 _PHRASES = {200: "OK", 400: "Bad Request", 401: "Unauthorized", 403: "Forbidden"}
 
 
@@ -90,13 +93,28 @@ class Front:
             scripted = _meet(fault, environ, signed.service, request_id)
             if scripted is not None:
                 return scripted
-        try:
-            answer = self._work(signed, action, params, environ, body, request_id)
-        except Refusal as refusal:
-            answer = write_refusal(signed.service, refusal, request_id)
+        answer = self._tried(signed, action, params, environ, body, request_id)
         if fault is not None and fault.drop == "after":
             _cut(environ)
         return answer
+
+    def _tried(
+        self,
+        signed: Signed,
+        action: str,
+        params: Shape,
+        environ: dict[str, Any],
+        body: bytes,
+        request_id: str,
+    ) -> Answer:
+        try:
+            return self._work(signed, action, params, environ, body, request_id)
+        except Refusal as refusal:
+            return write_refusal(signed.service, refusal, request_id)
+        except Exception:  # noqa: BLE001 - a server answers, whatever broke
+            _log.exception("%s %s failed in the sandbox", signed.service, action)
+            broken = Refusal("InternalError", f"A mistake in the sandbox's {action}: see its log")
+            return write_refusal(signed.service, broken, request_id)
 
     def _work(
         self,
@@ -111,6 +129,8 @@ class Front:
         with self._clock.lock:
             self._clock.run_due()
             self._prepare(signed.region)
+            if signed.service == "ec2":
+                check_filters(action, params)
             handler = self._handlers.get(f"{signed.service}.{action}")
             if handler is None:
                 return self._from_moto(environ, body, signed.service, action)
@@ -165,8 +185,14 @@ def _meet(fault: Fault, environ: dict[str, Any], service: str, request_id: str) 
 
 
 def _cut(environ: dict[str, Any]) -> None:
-    """Reset the connection (RST), as a lost network does."""
+    """Reset the connection (RST), as a lost network does.
+
+    The server keeps its descriptor, now of a line that has ended, and so finishes quietly.
+    """
     connection: socket.socket = environ["werkzeug.socket"]
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    os.close(connection.detach())
+    ended, other = socket.socketpair()
+    other.close()
+    os.dup2(ended.fileno(), connection.fileno())
+    ended.close()
     raise ConnectionCut

@@ -57,10 +57,10 @@ def moto_clock(now: Callable[[], datetime]) -> Iterator[None]:
 
 @contextmanager
 def public_addresses(give: Callable[[], str]) -> Iterator[None]:
-    """Automatic public addresses come from `give`."""
+    """Public addresses, automatic and elastic, come from `give`."""
     import moto.ec2.models  # noqa: F401, PLC0415
 
-    with replaced("random_public_ip", give):
+    with replaced("random_public_ip", give), replaced("random_ip", give):
         yield
 
 
@@ -224,7 +224,19 @@ class Inside:
         from moto.ec2.models import ec2_backends  # noqa: PLC0415
 
         regions = ec2_backends[self._account].values()
-        return {nic.public_ip for one in regions for nic in one.enis.values() if nic.public_ip}
+        automatic = {nic.public_ip for one in regions for nic in one.enis.values()}
+        elastic = {held.public_ip for one in regions for held in one.addresses}
+        return {address for address in automatic | elastic if address}
+
+    def group_in_use(self, region: str, group_id: str) -> bool:
+        """Whether an interface has this security group."""
+        groups = (group for nic in self.backend(region).enis.values() for group in nic.group_set)
+        return any(group.id == group_id for group in groups)
+
+    def address_in_use(self, region: str, allocation: str) -> bool:
+        """Whether an elastic address is associated with something."""
+        held = self.backend(region).addresses
+        return any(one.allocation_id == allocation and one.association_id for one in held)
 
     def volumes(self, region: str) -> Mapping[str, Any]:
         """The disks that exist."""

@@ -234,7 +234,7 @@ class Launches:
             wanted["InstanceMarketOptions"] = {"MarketType": "spot"}
         if not nics:
             wanted["SubnetId"] = ask.subnet or self._zones(call.region)[zone]
-        answer = call.forward(wanted)
+        answer = _forward(call, wanted)
         made = tuple(one["InstanceId"] for one in answer["Instances"])
         for instance_id in made:
             self._enter(call, ask, zone, max_price, instance_id)
@@ -310,6 +310,21 @@ _OURS = {
     "TagSpecifications",
 }
 """Parameters that moto gets rewritten or not at all."""
+
+
+def _forward(call: Call, wanted: Shape) -> Shape:
+    try:
+        return call.forward(wanted)
+    except Refusal as refusal:
+        if refusal.code != "NoSuchEntity":
+            raise
+        profile = call.params["IamInstanceProfile"]
+        key = "name" if "Name" in profile else "arn"
+        raise bad_value(
+            profile.get("Name") or profile.get("Arn"),
+            f"iamInstanceProfile.{key}",
+            "Invalid IAM Instance Profile name",
+        ) from None
 
 
 def _market(options: Shape) -> tuple[str, Decimal | None]:

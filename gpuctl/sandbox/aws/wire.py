@@ -32,6 +32,7 @@ MODELS = {"servicequotas": "service-quotas"}
 """Signing name -> name of the service model, where they differ."""
 
 _SCOPE = re.compile(r"Credential=([^/]*)/\d{8}/([^/]+)/([^/]+)/aws4_request")
+_FILTER = re.compile(r"<li>\s*<p>\s*<code>([a-z][a-z0-9.:-]*)")
 _CODE = re.compile(rb"<Code>([^<]*)</Code>")
 _ERRORS_FROM = 400
 _FORM = {"Content-Type": "application/x-www-form-urlencoded; charset=utf-8"}
@@ -95,6 +96,24 @@ def read(service: str, environ: Mapping[str, Any], body: bytes) -> tuple[str, Sh
     parser: Any = PROTOCOL_PARSERS[get_service_model(service).protocol]
     asked = {"method": "POST", "values": form, "headers": {}, "body": body, "url_path": "/"}
     return action, parser(_operation(service, action)).parse(asked)
+
+
+@cache
+def _filters_of(action: str) -> frozenset[str]:
+    """The names that AWS's own documentation of a Describe call lists."""
+    shape = _operation("ec2", action).input_shape
+    members = shape.members if shape is not None else {}
+    text = members["Filters"].documentation if "Filters" in members else ""
+    return frozenset(_FILTER.findall(text))
+
+
+def check_filters(action: str, params: Shape) -> None:
+    """Refuse a filter that AWS does not have; moto ignores it or breaks on it."""
+    known = _filters_of(action) if params.get("Filters") else frozenset()
+    for one in params.get("Filters") or ():
+        name = str(one.get("Name") or "null")
+        if known and name not in known and not name.startswith("tag:"):
+            raise Refusal("InvalidParameterValue", f"The filter '{name}' is invalid")
 
 
 def write(service: str, action: str, result: Shape, request_id: str) -> Answer:
@@ -170,14 +189,12 @@ class Moto:
         request: Shape = dict(serializer.serialize_to_request(params, model))
         body = request["body"]
         scope = f"Credential=sandbox/20260101/{region}/{service}/aws4_request"
+        sign = f"AWS4-HMAC-SHA256 {scope}, SignedHeaders=host, Signature=0"
+        headers: Shape = {**_FORM, **request["headers"], "Authorization": sign}
         environ = EnvironBuilder(
             method="POST",
             data=urlencode(body) if isinstance(body, dict) else body,
-            headers={
-                **_FORM,
-                **request["headers"],
-                "Authorization": f"AWS4-HMAC-SHA256 {scope}, SignedHeaders=host, Signature=0",
-            },
+            headers=headers,
         ).get_environ()
         answer = self.pass_on(environ)
         parsed: Shape = create_parser(protocol).parse(
