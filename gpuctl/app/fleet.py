@@ -1,21 +1,23 @@
 """Machines as people ask for them: by name, prefix, id, or because there is only one."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from difflib import get_close_matches
 from fractions import Fraction
 
-from gpuctl.core.bill import bill, fixed
+from gpuctl.core.bill import Bill, bill, fixed
 from gpuctl.core.books import Books, Lease
-from gpuctl.core.charges import total
 from gpuctl.core.errors import NotFound, UsageProblem
-from gpuctl.core.events import Event, Price
+from gpuctl.core.events import Event, Price, Usage
 from gpuctl.core.meter import hourly
-from gpuctl.core.model import Machine, State
+from gpuctl.core.model import Machine, State, Unit
 from gpuctl.core.pricebook import PriceBook
 from gpuctl.core.snapshot import read_machine
 from gpuctl.core.span import Span
+
+MINIMUM = timedelta(minutes=1)
+"""Runs are billed at least so long: figures look that far ahead, and show what will be due."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,19 +42,16 @@ def show(
 ) -> Sequence[Shown]:
     """Put the money beside the machines, by name."""
     book = PriceBook(event for event in events if isinstance(event, Price))
-    charges = bill(events, fixed(Span(_BEGINNING, max(now, _BEGINNING))), now).charges
     shown = []
     for machine in sorted(machines, key=lambda machine: (machine.name, machine.id)):
         machine_id = str(machine.id)
-        since = began(books, machine)
         runs = [usage for usage in books.open if usage.machine == machine_id]
-        mine = [c for c in charges if c.machine == machine_id and c.end > since]
         shown.append(
             Shown(
                 machine=machine,
                 project=owner(books, machine, now),
                 hourly=hourly(runs, book, now),
-                cost=total(mine),
+                cost=lease_bill(events, books, machine, now).total,
             )
         )
     return shown
@@ -106,6 +105,25 @@ def _named(machines: Sequence[Machine], name: str) -> Sequence[Machine]:
         alive = [m for m in exact if m.state is not State.GONE]
         exact = alive or [max(exact, key=lambda m: (m.launched_at or _BEGINNING, m.id))]
     return exact or [m for m in machines if m.name.startswith(name)]
+
+
+def lease_bill(events: Iterable[Event], books: Books, machine: Machine, now: datetime) -> Bill:
+    """What a machine's present or last lease cost until now.
+
+    Storage goes on from lease to lease, and its stretch is cut where this one began; a run
+    belongs to its own lease, though the minute it is billed at least may reach into the next.
+    """
+    machine_id = str(machine.id)
+    since = min(began(books, machine), now)
+    mine = [e for e in events if not isinstance(e, Usage) or e.machine == machine_id]
+    whole = bill(mine, fixed(Span(since, now + MINIMUM)), now)
+    charges = [
+        replace(charge, payer=None)
+        for charge in whole.charges
+        if charge.machine == machine_id
+        and (charge.unit is Unit.MONTH or machine.lease in (None, charge.session))
+    ]
+    return Bill(charges=tuple(charges), problems=whole.problems)
 
 
 def lease_of(books: Books, machine: Machine) -> Lease | None:

@@ -6,16 +6,14 @@ from datetime import datetime
 from fractions import Fraction
 
 from gpuctl.app import App
-from gpuctl.app.fleet import began
-from gpuctl.core.bill import bill, fixed
-from gpuctl.core.books import books
+from gpuctl.app.fleet import lease_bill
+from gpuctl.core.books import Books, books
 from gpuctl.core.charges import Charge, total
 from gpuctl.core.events import Event, Price, Usage
 from gpuctl.core.meter import per_hour, priced
 from gpuctl.core.model import Machine, Market
 from gpuctl.core.pricebook import PriceBook
 from gpuctl.core.rules import MARKET_KINDS
-from gpuctl.core.span import Span
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,19 +42,17 @@ def receipt(app: App, machine: Machine) -> Receipt:
     events = app.ledger.events()
     now = app.clock()
     known = books(events)
-    since = min(began(known, machine), now)
-    whole = bill(events, fixed(Span(since, now)), now)
+    mine = lease_bill(events, known, machine, now)
     machine_id = str(machine.id)
-    mine = [charge for charge in whole.charges if charge.machine == machine_id]
     book = PriceBook(event for event in events if isinstance(event, Price))
     remaining = [usage for usage in known.open if usage.machine == machine_id]
     return Receipt(
-        charges=tuple(mine),
-        total=total(mine),
-        compute=total(charge for charge in mine if charge.kind in MARKET_KINDS),
-        on_demand=_on_demand(events, machine_id, since, app),
+        charges=mine.charges,
+        total=mine.total,
+        compute=total(charge for charge in mine.charges if charge.kind in MARKET_KINDS),
+        on_demand=_on_demand(events, known, machine, now),
         still=tuple(_still(usage, book, app) for usage in remaining),
-        problems=whole.problems,
+        problems=mine.problems,
     )
 
 
@@ -67,21 +63,19 @@ def _still(usage: Usage, book: PriceBook, app: App) -> Still:
 
 
 def _on_demand(
-    events: Sequence[Event], machine_id: str, since: datetime, app: App
+    events: Sequence[Event], known: Books, machine: Machine, now: datetime
 ) -> Fraction | None:
     """The same runs at on-demand prices; None where one of them is not known."""
-    now = app.clock()
     changed = [
         replace(event, market=Market.ON_DEMAND)
         if isinstance(event, Usage) and event.kind in MARKET_KINDS
         else event
         for event in events
     ]
-    window = fixed(Span(since, now))
     charges = [
         charge
-        for charge in bill(changed, window, now).charges
-        if charge.machine == machine_id and charge.kind in MARKET_KINDS
+        for charge in lease_bill(changed, known, machine, now).charges
+        if charge.kind in MARKET_KINDS
     ]
     if any(charge.cost is None for charge in charges):
         return None

@@ -242,12 +242,12 @@ def _all_refused(plan: Plan, attempts: Sequence[Attempt], last: CannotFill | Non
 def _record(app: App, plan: Plan, intent: Intent, offer: Offer, machine: Machine) -> None:
     """The cloud has accepted: outcome, runs, owner and the prices that are known already."""
     facts: list[Event] = [outcome_of(app, intent, "done", machine=str(machine.id))]
-    app.ledger.append([*facts, *_offer_prices(app, offer)])
+    app.ledger.append([*facts, *_offer_prices(plan, offer)])
     known = note_machine(app, machine, plan.ref.payer)
     app.ledger.append(switches(known, str(machine.id), plan.project, app.clock()))
 
 
-def _offer_prices(app: App, offer: Offer) -> Sequence[Event]:
+def _offer_prices(plan: Plan, offer: Offer) -> Sequence[Event]:
     """What the machine would cost on demand, for the saving that the receipt shows."""
     if offer.on_demand_hourly is None or offer.components:
         return ()
@@ -260,7 +260,7 @@ def _offer_prices(app: App, offer: Offer) -> Sequence[Event]:
         market=Market.ON_DEMAND,
         unit=Unit.HOUR,
     )
-    point = PricePoint(at=app.clock(), usd=offer.on_demand_hourly, source=offer.source or "offer")
+    point = PricePoint(at=plan.made_at, usd=offer.on_demand_hourly, source=offer.source or "offer")
     return [price_event(thing, point)]
 
 
