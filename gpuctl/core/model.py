@@ -131,8 +131,10 @@ class Machine:
 
     `billed` is everything on the clock for it in this very state, complete: what a ledger has
     open for this machine and `billed` lacks has ended, at `ending.at`. `ending` tells of the
-    last run when the machine is stopped or gone, else None. `project`, `lease`, `install` and
-    `deadline` come from its tags or labels, None when they are absent or unreadable.
+    last run that ended, None when there is none: while the machine runs again (Google), that is
+    the run before, so that a stop and start by other means leaves no gap that would be billed.
+    `project`, `lease`, `install` and `deadline` come from its tags or labels, None when they are
+    absent or unreadable.
     """
 
     id: MachineId
