@@ -83,6 +83,7 @@ class AwsCloud:
         )
         self._addresses = AddressPool(self._addresses_in_use)
         self._undo = ExitStack()
+        self._front: Front | None = None
         self._server: BaseWSGIServer | None = None
         self._thread: threading.Thread | None = None
 
@@ -92,7 +93,7 @@ class AwsCloud:
         self._undo.enter_context(moto_inside.public_addresses(self._addresses.give))
         self._undo.enter_context(moto_inside.image_mappings())
         logging.getLogger("werkzeug").setLevel(logging.CRITICAL)
-        front = Front(
+        self._front = Front(
             clock=self._clock,
             moto=self._moto,
             faults=self._faults,
@@ -101,7 +102,7 @@ class AwsCloud:
             account=self._account,
         )
         self.reset()
-        self._server = make_server("127.0.0.1", 0, front, threaded=True)
+        self._server = make_server("127.0.0.1", 0, self._front, threaded=True)
         self._thread = threading.Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True
         )
@@ -152,6 +153,11 @@ class AwsCloud:
     def violations(self) -> Sequence[Violation]:
         """Ingress rules that let everybody in, made since the last reset."""
         return tuple(self._firewall.violations)
+
+    @property
+    def requests(self) -> int:
+        """How many requests have come over HTTP since the start."""
+        return self._front.requests if self._front else 0
 
     def _addresses_in_use(self) -> set[str]:
         return self._inside.addresses_in_use()

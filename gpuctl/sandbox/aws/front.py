@@ -57,11 +57,14 @@ class Front:
     ) -> None:
         self._clock, self._moto, self._faults = clock, moto, faults
         self._handlers, self._prepare, self._account = handlers, prepare, account
+        self.requests = 0
+        """How many have come."""
 
     def __call__(
         self, environ: dict[str, Any], start_response: Callable[..., Any]
     ) -> Iterable[bytes]:
         """Answer one request."""
+        self.requests += 1
         answer = self._answer(environ)
         status = f"{answer.status} {_PHRASES.get(answer.status, 'Answer')}"
         headers = {

@@ -49,6 +49,7 @@ class PriceList:
 
     def __init__(self, shelf: Shelf) -> None:
         self._shelf = shelf
+        self._made: dict[str, tuple[Shape, ...]] = {}
 
     def handlers(self) -> Mapping[str, Handler]:
         """The calls answered here."""
@@ -64,7 +65,9 @@ class PriceList:
         if code not in _CODES:
             raise Refusal("InvalidParameterException", f"Invalid service code: {code}")
         filters = call.params.get("Filters") or []
-        wanted = [product for product in self._all(code) if _passes(product, filters)]
+        if code not in self._made:
+            self._made[code] = tuple(self._all(code))
+        wanted = [product for product in self._made[code] if _passes(product, filters)]
         chosen, token = page(wanted, call.params, _MOST)
         lines = [json.dumps(one) for one in chosen]
         answer: Shape = {"FormatVersion": "aws_v1", "PriceList": lines}

@@ -190,7 +190,7 @@ class Moto:
         body = request["body"]
         scope = f"Credential=sandbox/20260101/{region}/{service}/aws4_request"
         sign = f"AWS4-HMAC-SHA256 {scope}, SignedHeaders=host, Signature=0"
-        headers: Shape = {**_FORM, **request["headers"], "Authorization": sign}
+        headers = {**_FORM, **request["headers"], "Authorization": sign}.items()
         environ = EnvironBuilder(
             method="POST",
             data=urlencode(body) if isinstance(body, dict) else body,
