@@ -138,10 +138,12 @@ def test_a_second_boot_keeps_an_extension(machine):
 def test_a_new_lease_takes_over_a_stopped_machine(machine):
     first = plan(cloud="gcp")
     machine.sh(render(first, compress=False))
+    (machine.root / "etc/gpuctl/superseded").write_text("1795342500\n")
     second = plan(cloud="gcp", lease="f" * 32, deadline=first.deadline + timedelta(hours=5))
     machine.sh(render(second, compress=False))
     assert machine.read("etc/gpuctl/deadline").split()[0] == str(int(second.deadline.timestamp()))
     assert json.loads(machine.read("etc/gpuctl/lease.json"))["lease"] == "f" * 32
+    assert not (machine.root / "etc/gpuctl/superseded").exists()
 
 
 @pytest.mark.parametrize(("hours", "taken"), [(3, True), (1, True), (13, False)])

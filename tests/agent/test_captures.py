@@ -98,6 +98,12 @@ def test_no_capture_makes_the_reader_stumble():
             assert isinstance(agent.parse_apps(text[:cut]), list)
 
 
+def test_a_gauge_of_a_divided_gpu_is_not_believed():
+    text = "index, name, utilization.gpu [%], mig.mode.current\n0, NVIDIA A100, 0 %, Enabled\n"
+    assert agent.parse_smi(text).state() == "unknown"
+    assert agent.parse_smi(text.replace("Enabled", "Disabled")).state() == "idle"
+
+
 def test_fewer_gpus_than_bought_is_unknown():
     idle = agent.parse_smi(read("captures/h100_idle_query-gpu.csv"))
     assert idle.state(expected=1) == "idle"

@@ -78,6 +78,7 @@ def test_a_hook_of_another_repository_does_not_mislead(tmp_path, monkeypatch):
     other, ours = tmp_path / "other", tmp_path / "ours"
     fill(other, "theirs.py")
     git(other, "init", "-q")
+    (other / ".git/info/exclude").write_text("a.py\n")
     fill(ours, "a.py")
     monkeypatch.setenv("GIT_DIR", str(other / ".git"))
     assert {str(path) for path in select(ours).files} == {"a.py"}
