@@ -33,25 +33,25 @@ class NotedMetal:
         self.off[boot.id] = on_poweroff
         self.calls.append(("boot", boot.id))
 
-    def power_off(self, id) -> None:
+    def power_off(self, id) -> None:  # noqa: A002
         self.calls.append(("power_off", id))
 
-    def destroy(self, id) -> None:
+    def destroy(self, id) -> None:  # noqa: A002
         self.calls.append(("destroy", id))
 
-    def notify(self, id, notice) -> None:
+    def notify(self, id, notice) -> None:  # noqa: A002
         self.calls.append(("notify", notice.kind if notice else None))
 
-    def set_tags(self, id, tags) -> None:
+    def set_tags(self, id, tags) -> None:  # noqa: A002
         self.calls.append(("set_tags", dict(tags)))
 
-    def authorize(self, id, keys) -> None:
+    def authorize(self, id, keys) -> None:  # noqa: A002
         self.calls.append(("authorize", list(keys)))
 
-    def console(self, id) -> str:
+    def console(self, id) -> str:  # noqa: A002
         return "line one\nline two\n"
 
-    def host_keys(self, id):
+    def host_keys(self, id):  # noqa: A002
         return ("ssh-ed25519 AAAAhost",)
 
 

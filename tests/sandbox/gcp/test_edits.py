@@ -187,7 +187,7 @@ def test_guest_attributes_must_be_enabled(api):
 
 
 def test_no_host_keys_yet(api, metal, monkeypatch):
-    monkeypatch.setattr(metal, "host_keys", lambda id: ())
+    monkeypatch.setattr(metal, "host_keys", lambda _: ())
     api.up(metadata=metadata(enable_guest_attributes="TRUE"))
     with pytest.raises(exceptions.NotFound):
         host_keys(api)

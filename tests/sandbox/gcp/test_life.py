@@ -185,6 +185,17 @@ def test_an_end_in_flight_spares_the_next_run(api, cloud, make, clock):
     assert api.get().status == "RUNNING"
 
 
+def test_an_end_in_flight_is_not_the_next_stops(api, cloud, make, clock):
+    api.up(scheduling=make.spot())
+    cloud.preempt("vm", seconds=30)
+    api.stop()
+    api.start()
+    clock.advance(timedelta(seconds=25.9))
+    api.instances.stop_unary(**api.place("vm"))
+    clock.advance(timedelta(seconds=2))
+    assert [run.ended_by for run in cloud.truth().vm("vm").runs] == ["user", "user"]
+
+
 def test_only_a_running_spot_vm_is_preempted(api, cloud):
     api.up()
     with pytest.raises(ValueError, match="spot"):

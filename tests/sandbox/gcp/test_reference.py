@@ -6,6 +6,7 @@ import re
 import pytest
 from google.api_core import exceptions
 from google.cloud import compute_v1
+from google.cloud.compute_v1 import services
 
 from gpuctl.sandbox.gcp.routes import ROUTES
 
@@ -84,8 +85,6 @@ def test_images(api):
 
 def _library_routes() -> set[tuple[str, str, str]]:
     """(client, verb, path) of every call that the installed client library can make."""
-    from google.cloud.compute_v1 import services
-
     found = set()
     for name in {route.method.partition(".")[0] for route in ROUTES}:
         module = re.sub(r"(?<=[a-z])([A-Z])", lambda m: "_" + m.group(1).lower(), name)

@@ -7,6 +7,7 @@ import urllib.request
 import pytest
 from google.api_core import exceptions
 from google.cloud import compute_v1
+from google.protobuf import json_format
 
 GOOD_ID = "7f3e0b1c-2d4a-4b6e-9a51-0c8d7e6f5a4b"
 
@@ -22,8 +23,6 @@ def post(api, body: object, query: str = "", path: str = "zones/us-central1-a/in
 
 
 def raw(make, **changes) -> dict:
-    from google.protobuf import json_format
-
     return json_format.MessageToDict(compute_v1.Instance.pb(make.vm())) | changes
 
 

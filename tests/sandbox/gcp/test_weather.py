@@ -255,7 +255,7 @@ def test_knobs_by_name(api, cloud, make):
     ],
 )
 def test_a_knob_turned_wrongly(cloud, knob, arguments):
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match=r"no |arguments|argument|drop|knob"):
         cloud.control(knob, **arguments)
 
 
