@@ -1,9 +1,10 @@
 """What the verbs may ask of the world. Each promise here is a contract test."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Protocol
 
 from gpuctl.core.events import Event, Leased
@@ -156,6 +157,15 @@ class Progress(Protocol):
         """Something worth knowing, said once."""
 
 
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """What a copy moved: files and bytes; `skipped` are links that led outside."""
+
+    files: int
+    bytes: int
+    skipped: tuple[str, ...] = ()
+
+
 class Reach(Protocol):
     """The user's end of SSH: keys, known hosts, commands on machines."""
 
@@ -179,6 +189,35 @@ class Reach(Protocol):
 
     def shell(self, machine: Machine, argv: Sequence[str]) -> int:
         """A shell (or argv) on the user's terminal; the remote exit code. `RemoteFailed`."""
+
+    def push(
+        self, machine: Machine, source: Path, directory: str, exclude: Sequence[str]
+    ) -> Copied:
+        """Copy a tree (what git would add) into a directory below the remote home."""
+
+    def pull(
+        self, machine: Machine, source: str, directory: Path, exclude: Sequence[str]
+    ) -> Copied:
+        """Copy a remote directory or file; nothing is ever written outside `directory`."""
+
+    def start_job(
+        self,
+        machine: Machine,
+        name: str,
+        argv: Sequence[str],
+        directory: str,
+        environ: Mapping[str, str],
+    ) -> None:
+        """Start a command that outlives the connection. GpuctlError when the name is taken."""
+
+    def follow_job(self, machine: Machine, name: str, offset: int) -> Iterator[bytes]:
+        """Its log from a byte on, until it ends. `RemoteFailed` when the connection is lost."""
+
+    def job_code(self, machine: Machine, name: str) -> int | None:
+        """Its exit code; None while it runs or when it left none."""
+
+    def jobs(self, machine: Machine) -> Sequence[str]:
+        """The names of the jobs that the machine remembers."""
 
     def armed(self, machine: Machine) -> datetime | None:
         """The deadline the machine itself reports; None = it does not answer (yet)."""

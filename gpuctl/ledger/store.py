@@ -8,6 +8,7 @@ import contextlib
 import os
 import sqlite3
 import stat
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -44,6 +45,8 @@ class SqliteLedger:
         self._path = path
         self._new_install = install
         self._connection: sqlite3.Connection | None = None
+        # Accounts are asked from several threads; one connection, one at a time.
+        self._lock = threading.RLock()
 
     @property
     def location(self) -> str:
@@ -152,26 +155,28 @@ class SqliteLedger:
 
     @contextlib.contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
-        try:
-            yield self._open()
-        except sqlite3.Error as error:
-            raise self._failed("cannot be read", error) from error
+        with self._lock:
+            try:
+                yield self._open()
+            except sqlite3.Error as error:
+                raise self._failed("cannot be read", error) from error
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
-        try:
-            db = self._open()
-            db.execute("BEGIN IMMEDIATE")
+        with self._lock:
             try:
-                yield db
-                db.execute("COMMIT")
-            except BaseException:
-                # SQLite itself rolls back on a full disk; a second ROLLBACK would be an error.
-                if db.in_transaction:
-                    db.execute("ROLLBACK")
-                raise
-        except sqlite3.Error as error:
-            raise self._failed("cannot be written", error) from error
+                db = self._open()
+                db.execute("BEGIN IMMEDIATE")
+                try:
+                    yield db
+                    db.execute("COMMIT")
+                except BaseException:
+                    # SQLite itself rolls back on a full disk; a second ROLLBACK would be an error.
+                    if db.in_transaction:
+                        db.execute("ROLLBACK")
+                    raise
+            except sqlite3.Error as error:
+                raise self._failed("cannot be written", error) from error
 
     def _failed(self, what: str, error: Exception) -> LedgerError:
         return LedgerError(
@@ -192,7 +197,9 @@ class SqliteLedger:
             self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             descriptor = os.open(self._path, os.O_CREAT | os.O_WRONLY, 0o600)
             os.close(descriptor)
-        db = sqlite3.connect(self._path, timeout=_BUSY_S, isolation_level=None)
+        db = sqlite3.connect(
+            self._path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False
+        )
         try:
             for pragma in ("synchronous = EXTRA", "trusted_schema = OFF", "fullfsync = ON"):
                 db.execute(f"PRAGMA {pragma}")

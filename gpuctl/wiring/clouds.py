@@ -1,5 +1,6 @@
 """The accounts in use, connected at need."""
 
+import threading
 from collections.abc import Mapping, Sequence
 
 from gpuctl import providers
@@ -28,6 +29,7 @@ class Accounts:
         self._clock = clock
         self._sleep = sleep
         self._new_id = new_id
+        self._lock = threading.Lock()
         self._connected: dict[CloudRef, Provider] = {}
 
     def accounts(self) -> Sequence[CloudRef]:
@@ -61,17 +63,18 @@ class Accounts:
 
     def connect(self, ref: CloudRef) -> Provider:
         """The same object each time."""
-        if ref not in self._connected:
-            payer = None if ref.payer is None else self._settings.client(ref.payer)
-            self._connected[ref] = providers.cloud(ref.provider).connect(
-                providers.Context(
-                    settings=self._settings,
-                    payer=payer,
-                    install=self._ledger.install,
-                    environ=self._environ,
-                    clock=self._clock,
-                    sleep=self._sleep,
-                    new_id=self._new_id,
+        with self._lock:
+            if ref not in self._connected:
+                payer = None if ref.payer is None else self._settings.client(ref.payer)
+                self._connected[ref] = providers.cloud(ref.provider).connect(
+                    providers.Context(
+                        settings=self._settings,
+                        payer=payer,
+                        install=self._ledger.install,
+                        environ=self._environ,
+                        clock=self._clock,
+                        sleep=self._sleep,
+                        new_id=self._new_id,
+                    )
                 )
-            )
-        return self._connected[ref]
+            return self._connected[ref]

@@ -1,13 +1,14 @@
 """The user's end of SSH, as the verbs see it: real OpenSSH and files, in a real environment."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 
 from gpuctl.config.paths import Paths
 from gpuctl.core.model import Kind, Machine, MachineId
-from gpuctl.remote import guard, hosts, ssh
+from gpuctl.core.ports import Copied
+from gpuctl.remote import copy, guard, hosts, session, ssh
 from gpuctl.remote.keys import Key, ensure_key
 from gpuctl.remote.sockets import control_directory
 from gpuctl.remote.target import Target
@@ -76,6 +77,42 @@ class OpenSsh:
         """On the user's own terminal."""
         return ssh.interactive(self.target(machine), argv)
 
+    def push(
+        self, machine: Machine, source: Path, directory: str, exclude: Sequence[str]
+    ) -> Copied:
+        """By rsync, or tar over ssh."""
+        return _copied(copy.push(self.target(machine), source, directory, exclude=exclude))
+
+    def pull(
+        self, machine: Machine, source: str, directory: Path, exclude: Sequence[str]
+    ) -> Copied:
+        """By rsync, or tar over ssh."""
+        return _copied(copy.pull(self.target(machine), source, directory, exclude=exclude))
+
+    def start_job(
+        self,
+        machine: Machine,
+        name: str,
+        argv: Sequence[str],
+        directory: str,
+        environ: Mapping[str, str],
+    ) -> None:
+        """In tmux where there is one."""
+        target = self.target(machine)
+        session.start(target, name, argv, directory=directory, environ=environ)
+
+    def follow_job(self, machine: Machine, name: str, offset: int) -> Iterator[bytes]:
+        """Its log as it grows."""
+        return session.follow(self.target(machine), name, offset=offset)
+
+    def job_code(self, machine: Machine, name: str) -> int | None:
+        """As its shell reported it."""
+        return session.state(self.target(machine), name).code
+
+    def jobs(self, machine: Machine) -> Sequence[str]:
+        """Those in its home directory."""
+        return session.names(self.target(machine))
+
     def target(self, machine: Machine) -> Target:
         """How OpenSSH gets there."""
         host, port = self._endpoint(machine)
@@ -109,3 +146,7 @@ def host_alias(machine: Machine) -> str:
         if billable.kind in (Kind.COMPUTE, Kind.VCPU):
             return billable.resource
     return machine.id.native
+
+
+def _copied(done: copy.Copied) -> Copied:
+    return Copied(done.files, done.bytes, tuple(map(str, done.skipped)))
