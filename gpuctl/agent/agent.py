@@ -7,7 +7,7 @@ Commands: run, status [--json], armed, extend TIME, hold [SECONDS], unhold.
 """
 
 # pathlib, contextlib and urllib would double its memory; Python 3.8 has no strict zip.
-# ruff: noqa: PTH101, PTH103, PTH105, PTH108, PTH110, PTH116, PTH118, PTH120, PTH123, PTH208
+# ruff: noqa: PTH101, PTH103, PTH105, PTH108, PTH110, PTH111, PTH112, PTH116, PTH118, PTH120, PTH123, PTH208
 # ruff: noqa: SIM105, B905, UP031
 # Its numbers are those of HTTP, NVML and /proc, named where they are used.
 # ruff: noqa: PLR2004
@@ -497,10 +497,18 @@ def run_hook(lease: Lease, kind: str, moment: int) -> None:
     argv = lease.hook
     if not ROOT and os.geteuid() == 0 and lease.user != "root":
         argv = ["runuser", "-u", lease.user, "--", *argv]
+    home = ROOT + "/home/" + lease.user if ROOT else os.path.expanduser("~" + lease.user)
     env = dict(os.environ, GPUCTL_NOTICE=kind, GPUCTL_NOTICE_TIME=format_time(moment))
+    env.update(HOME=home, USER=lease.user, LOGNAME=lease.user)
     limit = min(lease.hook_timeout_s, 25) if kind == "preempted" else lease.hook_timeout_s
     try:
-        hook = subprocess.Popen(argv, stdin=subprocess.DEVNULL, env=env, start_new_session=True)
+        hook = subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL,
+            env=env,
+            cwd=home if os.path.isdir(home) else "/",
+            start_new_session=True,
+        )
     except OSError as error:
         log("the hook cannot be run: %s" % error)
         return

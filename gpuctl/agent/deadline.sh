@@ -89,7 +89,8 @@ check() {
         [ "$(uptime_s)" -lt "$unreadable_after" ] || off "unreadable"
         return 0
     fi
-    [ "$(now)" -lt "$at" ] || off "reached"
+    # Two seconds early, for fractions were cut off: the next look is a minute away.
+    [ "$(($(now) + 2))" -lt "$at" ] || off "reached"
     due=
     if [ -r "$run/due_uptime" ]; then read -r due <"$run/due_uptime"; fi
     case "$due" in '' | *[!0-9]*) return 0 ;; esac

@@ -305,6 +305,16 @@ def test_the_hook_is_told_what_and_when(rooted):
     assert rooted.read("hook") == "spot 2026-11-22T10:15:00Z\n"
 
 
+def test_the_hook_runs_in_the_home_of_its_user(rooted):
+    (rooted.root / "home/ubuntu").mkdir(parents=True)
+    lease = lease_with(
+        rooted, ["/bin/sh", "-c", 'pwd >"$HOME/where"; echo "$USER" >>"$HOME/where"']
+    )
+    lease.user = "ubuntu"
+    agent.run_hook(lease, "spot", 0)
+    assert rooted.read("home/ubuntu/where") == f"{rooted.root}/home/ubuntu\nubuntu\n"
+
+
 def test_a_hook_that_does_not_end_is_ended_with_its_children(rooted):
     script = 'sleep 100 & echo $! >"$GPUCTL_ROOT/child"; wait'
     began = time.monotonic()
