@@ -6,13 +6,14 @@ from decimal import Decimal, InvalidOperation
 import click
 
 from gpuctl.cli.command import command
+from gpuctl.cli.completions import machines, projects
 from gpuctl.cli.session import Session
 from gpuctl.core.errors import UsageProblem
 
 
 @click.command()
-@click.argument("name")
-@click.argument("project")
+@click.argument("name", shell_complete=machines)
+@click.argument("project", shell_complete=projects)
 @click.option("--at", metavar="T", help="From that moment on; now without it.")
 @command
 def switch(session: Session, name: str, project: str, at: str | None) -> int:
@@ -26,7 +27,7 @@ def switch(session: Session, name: str, project: str, at: str | None) -> int:
 
 @click.command()
 @click.argument("resource")
-@click.argument("project")
+@click.argument("project", shell_complete=projects)
 @click.option("--from", "start", metavar="T", help="From then on; from its first run without it.")
 @click.option("--to", "end", metavar="T", help="Until then; afterwards it is whose it was.")
 @command
@@ -84,7 +85,7 @@ def split(
 
 
 @click.command(context_settings={"ignore_unknown_options": True})
-@click.argument("project")
+@click.argument("project", shell_complete=projects)
 @click.argument("amount", metavar="USD")
 @click.option("--note", required=True, help="Why, in words the client will read.")
 @click.option("--at", metavar="T", help="When it counts; now without it.")

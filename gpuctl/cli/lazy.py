@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 Section = Mapping[str, tuple[str, str]]
 """Command name -> (module:attribute, one line of help)."""
@@ -50,6 +51,16 @@ class LazyGroup(click.Group):
                 raise
             message = f"{error.message}\nDid you mean {near[0]}?"
             raise click.UsageError(message, ctx) from None
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Names and one-liners from the table alone: TAB imports no command."""
+        names = [
+            CompletionItem(name, help=says)
+            for section in self._sections.values()
+            for name, (_, says) in section.items()
+            if name.startswith(incomplete)
+        ]
+        return names + click.Command.shell_complete(self, ctx, incomplete)
 
     def format_commands(
         self,

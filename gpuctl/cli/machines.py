@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from gpuctl.cli.command import asks, command, confirmed
+from gpuctl.cli.completions import machines, projects
 from gpuctl.cli.render import Column, Record, emit
 from gpuctl.cli.session import Session
 from gpuctl.cli.text import ago, dollars, project_text, rate, until
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("name", required=False)
-@click.option("-p", "--project", help="Only this project's machines.")
+@click.argument("name", required=False, shell_complete=machines)
+@click.option("-p", "--project", shell_complete=projects, help="Only this project's machines.")
 @click.option("--cached", is_flag=True, help="As last seen: ask no cloud.")
 @click.option("-a", "--all", "everything", is_flag=True, help="Those that are gone, too.")
 @click.option("-w", "--watch", is_flag=True, help="Again every 5 seconds, until Ctrl-C.")
@@ -105,9 +106,14 @@ def _left(record: Record, now: datetime) -> str:
 
 
 @click.command()
-@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.argument("names", nargs=-1, metavar="[NAME]...", shell_complete=machines)
 @click.option("--all", "everything", is_flag=True, help="Every machine that costs.")
-@click.option("-p", "--project", help="This project's machines (with --all where several run).")
+@click.option(
+    "-p",
+    "--project",
+    shell_complete=projects,
+    help="This project's machines (with --all where several run).",
+)
 @click.option("--delete", is_flag=True, help="Also remove the VM and its disks (Google).")
 @click.option("--dry-run", is_flag=True, help="Say what would be ended, and end nothing.")
 @asks
@@ -145,7 +151,7 @@ def down(
 
 
 @click.command(context_settings={"ignore_unknown_options": True})
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=machines)
 @click.argument("argv", nargs=-1, type=click.UNPROCESSED, metavar="[-- CMD]")
 @command
 def ssh(session: Session, name: str | None, argv: tuple[str, ...]) -> int:
@@ -165,7 +171,7 @@ def ssh(session: Session, name: str | None, argv: tuple[str, ...]) -> int:
 
 
 @click.command()
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=machines)
 @click.option("--by", metavar="D", help="So much later than it ends now: 2h.")
 @click.option("--until", "moment", metavar="T", help="At this moment: 2026-11-22T18:00:00Z.")
 @command

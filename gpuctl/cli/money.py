@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gpuctl.cli.command import command
+from gpuctl.cli.completions import clients, projects
 from gpuctl.cli.render import Column, Record, emit
 from gpuctl.cli.session import Session
 from gpuctl.cli.text import dollars, project_text, rate
@@ -58,8 +59,8 @@ def period_of(session: Session, start: str | None, end: str | None, month: str |
 
 
 @click.command()
-@click.option("-p", "--project", help="Only this project.")
-@click.option("--client", help="Only this client's projects.")
+@click.option("-p", "--project", shell_complete=projects, help="Only this project.")
+@click.option("--client", shell_complete=clients, help="Only this client's projects.")
 @period_options
 @click.option("--by", type=click.Choice(["project", "client", "cloud", "day", "kind"]), help="Sum.")
 @click.option(
@@ -155,8 +156,8 @@ def _sums(session: Session, rows: list[dict[str, Any]], by: str) -> None:
 
 
 @click.command()
-@click.option("-p", "--project", help="Only this project.")
-@click.option("--client", help="Only this client's projects.")
+@click.option("-p", "--project", shell_complete=projects, help="Only this project.")
+@click.option("--client", shell_complete=clients, help="Only this client's projects.")
 @period_options
 @command
 def report(

@@ -3,14 +3,22 @@
 import click
 
 from gpuctl.cli.command import command
+from gpuctl.cli.completions import projects, templates
 from gpuctl.cli.render import Column, emit
 from gpuctl.cli.session import Session
 from gpuctl.cli.text import rate
 
 
 @click.command()
-@click.option("-t", "--template", "names", multiple=True, help="Those of a template; all without.")
-@click.option("-p", "--project", help="Those of a project's template.")
+@click.option(
+    "-t",
+    "--template",
+    "names",
+    multiple=True,
+    shell_complete=templates,
+    help="Those of a template; all without.",
+)
+@click.option("-p", "--project", shell_complete=projects, help="Those of a project's template.")
 @click.option("-g", "--gpu", help="Only GPUs whose name holds this: L4.")
 @click.option("--spot/--on-demand", "spot", default=None, help="Only this market.")
 @click.option("--region", help="Only there.")

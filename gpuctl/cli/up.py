@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gpuctl.cli.command import asks, command, confirmed
+from gpuctl.cli.completions import machines, projects, templates
 from gpuctl.cli.session import Session
 from gpuctl.core.errors import UsageProblem
 
@@ -16,9 +17,11 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("name", required=False)
-@click.option("-p", "--project", help="Whom it is for: CLIENT/PROJECT.")
-@click.option("-t", "--template", help="The recipe: gpuctl template list.")
+@click.argument("name", required=False, shell_complete=machines)
+@click.option("-p", "--project", shell_complete=projects, help="Whom it is for: CLIENT/PROJECT.")
+@click.option(
+    "-t", "--template", shell_complete=templates, help="The recipe: gpuctl template list."
+)
 @click.option("--spot/--on-demand", "spot", default=None, help="Instead of the template's market.")
 @click.option("--max-price", metavar="USD", help="The most to pay an hour.")
 @click.option("--ttl", metavar="D", help="It ends itself after this: 8h.")

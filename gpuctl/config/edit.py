@@ -46,6 +46,12 @@ def add_project(file: Path, project: str, values: Mapping[str, str]) -> None:
     _add(file, base, values, f"there is a project {project!r} already")
 
 
+def add_template(file: Path, name: str, values: Mapping[str, str]) -> None:
+    """Add `[template.NAME]`; `values` by key under it, `provider` and `type` among them."""
+    base = ("template", name)
+    _add(file, base, values, f"there is a template {name!r} in the file already")
+
+
 def set_key(file: Path, key: str, text: str, *, which: Which = "user") -> None:
     """Set one key, e.g. `limits.max_hourly` to `2.00`; a list takes parts between commas."""
     document = _open(file)

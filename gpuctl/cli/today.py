@@ -1,0 +1,74 @@
+"""The figures of the board: machines as last seen, and the month's money. No cloud is asked."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from fractions import Fraction
+
+from gpuctl.app.fleet import Shown, cached, show
+from gpuctl.app.money import of_month
+from gpuctl.config.model import Settings
+from gpuctl.core.bill import bill, fixed
+from gpuctl.core.books import books
+from gpuctl.core.charges import Charge, total
+from gpuctl.core.events import Event
+from gpuctl.core.rules import billing_zone
+from gpuctl.core.span import Month, Span
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spent:
+    """A project's month in USD; `limit` None = no budget. `project` None = unattributed."""
+
+    project: str | None
+    spent: Fraction
+    limit: Decimal | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Today:
+    """What the board shows. `month` and `today` are USD, ours alone; `limit` is over all."""
+
+    machines: tuple[Shown, ...]
+    projects: tuple[Spent, ...]
+    today: Fraction
+    month: Fraction
+    limit: Decimal | None
+    problems: tuple[str, ...]
+
+
+def today(settings: Settings, events: Sequence[Event], now: datetime) -> Today:
+    """From settings and facts alone."""
+    known = books(events)
+    period = of_month(Month.of(now, billing_zone(None)))
+    whole = bill(events, period.window, now)
+    midnight = now.replace(hour=0, minute=0, second=0)
+    day = bill(events, fixed(Span(midnight, max(now, midnight + timedelta(seconds=1)))), now)
+    return Today(
+        machines=tuple(show(events, known, cached(known), now)),
+        projects=tuple(_projects(settings, whole.charges)),
+        today=day.total,
+        month=whole.total,
+        limit=settings.limits.month,
+        problems=whole.problems,
+    )
+
+
+def _projects(settings: Settings, charges: Sequence[Charge]) -> Sequence[Spent]:
+    """Those with a budget or with costs, dearest first; nobody's last."""
+    mine: dict[str | None, list[Charge]] = {}
+    for charge in charges:
+        if charge.payer is None:
+            mine.setdefault(charge.project, []).append(charge)
+    limits = {
+        name: policy.budget.month
+        for name, policy in settings.projects.items()
+        if policy.budget is not None and policy.budget.month is not None and not policy.archived
+    }
+    spent = [
+        Spent(project=name, spent=total(mine.get(name, [])), limit=limits.get(name or ""))
+        for name in {*mine, *limits}
+    ]
+    spent = [item for item in spent if item.spent or item.limit is not None]
+    return sorted(spent, key=lambda item: (item.project is None, -item.spent, item.project or ""))
