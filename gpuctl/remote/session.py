@@ -128,7 +128,7 @@ def _ask(target: Target, words: Sequence[str], stdin: bytes | None = None) -> ss
 
 
 def _words(words: Sequence[str]) -> list[str]:
-    script = files("gpuctl.remote").joinpath("session.sh").read_text("utf-8")
+    script = files("gpuctl.remote").joinpath("session.posix").read_text("utf-8")
     return ["sh", "-c", script, "gpuctl-job", *words]
 
 
