@@ -141,10 +141,24 @@ def make_with_boto3(settings: AwsSettings, environ: Mapping[str, str] | None) ->
             max_pool_connections=16,
             user_agent_extra="gpuctl",
         )
-        build = cast(Callable[..., object], session.client)
-        return build(service, region_name=region, endpoint_url=endpoint, config=config)
+        build = cast(Callable[..., Any], session.client)
+        client = build(service, region_name=region, endpoint_url=endpoint, config=config)
+        if service == "ec2":
+            client.meta.events.register("after-call.ec2", refuse_what_is_not_aws)
+        return cast(object, client)
 
     return make
+
+
+def refuse_what_is_not_aws(parsed: Mapping[str, Any], **_: Any) -> None:
+    """Every reply of EC2 has a request id; the page of a captive portal parses as an empty one.
+
+    Raised as the SDK's own parser error, so that what may have happened is in doubt.
+    """
+    from botocore.parsers import ResponseParserError
+
+    if not parsed.get("ResponseMetadata", {}).get("RequestId"):
+        raise ResponseParserError("the answer is not one of AWS's: it has no request id")
 
 
 def _assume(session: Any, role: str, endpoint: str | None) -> None:

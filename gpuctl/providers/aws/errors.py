@@ -128,7 +128,7 @@ _HINTS: Mapping[Next, str] = {
     Next.PRICE: "raise --max-price, or leave it out",
     Next.LOCKED: "remove its termination protection first",
     Next.UNREACHED: "check the network, a proxy or AWS_ENDPOINT_URL",
-    Next.SAME_AGAIN: "try again in a minute",
+    Next.SAME_AGAIN: "try again in a minute; a proxy or captive portal may stand in between",
     Next.SLOW_DOWN: "try again in a minute",
     Next.SETTLE: "try again in a minute",
 }

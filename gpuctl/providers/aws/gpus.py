@@ -34,7 +34,7 @@ _FAMILIES: dict[str, tuple[str, dict[str, int]]] = {
     "g7e": ("RTX PRO Server 6000", _G7),
 }
 
-_ARM = re.compile(r"(?:[a-z]+\d+[a-z]*g[a-z]*|p6e-gb\d+)\Z")
+_ARM = re.compile(r"(?:a1|[a-z]+\d+[a-z]*g[a-z]*|p6e-gb\d+)\Z")
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,7 +72,7 @@ class Region:
         own = {"OwnerIds": ["self"]}
         stopped = [tags.where("instance-state-name", "stopped")]
         pending = [tags.where("state", "open")]
-        grouped = [tags.where("tag-key", tags.EXPIRES)]
+        made = [tags.tagged(tags.MANAGED, "true")]  # rules cannot be filtered by tag-key
         ec2 = self._ec2
         volumes, addresses, snapshots, images, requests, rules, keys, halted = together(
             lambda: self._list(ec2.describe_volumes, "Volumes"),
@@ -83,7 +83,7 @@ class Region:
                 ec2.describe_spot_instance_requests, "SpotInstanceRequests", Filters=pending
             ),
             lambda: self._list(
-                ec2.describe_security_group_rules, "SecurityGroupRules", Filters=grouped
+                ec2.describe_security_group_rules, "SecurityGroupRules", Filters=made
             ),
             lambda: self._list(ec2.describe_key_pairs, "KeyPairs"),
             lambda: self._list(ec2.describe_instances, "Reservations", Filters=stopped),
@@ -223,7 +223,7 @@ class Region:
 
     def _expired(self, rule: Described) -> bool:
         until = access.expiry_of(rule)
-        return until is None or until <= self._now
+        return not rule.get("IsEgress") and (until is None or until <= self._now)
 
     def _key(self, key: Described) -> Leftover:
         return self._left(
