@@ -43,7 +43,7 @@ class ConnectionCut(ConnectionError):
 
 
 class Front:
-    """A WSGI application. `prepare(region)` is called before a region's first answer."""
+    """A WSGI application. `prepare(region)` is called before each answer of a region's EC2."""
 
     def __init__(
         self,
@@ -131,8 +131,8 @@ class Front:
         self._admit(signed, action)
         with self._clock.lock:
             self._clock.run_due()
-            self._prepare(signed.region)
             if signed.service == "ec2":
+                self._prepare(signed.region)
                 check_filters(action, params)
             handler = self._handlers.get(f"{signed.service}.{action}")
             if handler is None:

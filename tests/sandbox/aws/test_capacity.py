@@ -19,7 +19,9 @@ def test_a_sold_out_zone_names_the_others_in_the_real_words(aws, refused, quoted
 def test_spot_and_on_demand_sell_out_apart(aws, refused):
     aws.market.no_capacity("g6.xlarge", "us-east-1a", market="spot")
     subnet = aws.subnet("us-east-1a")
-    assert refused(aws.ec2.run_instances, **aws.order(spot=True, SubnetId=subnet))[1] == 500
+    _, status, text = refused(aws.ec2.run_instances, **aws.order(spot=True, SubnetId=subnet))
+    assert status == 500
+    assert "or choosing us-east-1b, us-east-1" in text
     aws.launch(SubnetId=subnet)
     aws.launch(spot=True, SubnetId=aws.subnet("us-east-1b"))
     aws.market.capacity("g6.xlarge", "us-east-1a")
