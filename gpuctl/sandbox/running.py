@@ -14,8 +14,6 @@ from gpuctl.sandbox.metal import LoopbackMetal
 from gpuctl.sandbox.state import endpoint, metal_directory, state_file
 from gpuctl.sandbox.world import Boot, SandboxClock
 
-_TICK_S = 1.0
-
 
 class Sandbox:
     """Owns every part; `start` before anything else, `close` at the end."""
@@ -58,12 +56,9 @@ class Sandbox:
         self.metal.close()
         self._clockwork.join(5)
 
-    def wait(self, stop: threading.Event) -> bool:
-        """Until `stop`, or until nobody has used it for too long; whether it was the latter."""
-        while not stop.wait(_TICK_S):
-            if self.exit_after_idle and self.idle() > self.exit_after_idle:
-                return True
-        return False
+    def forgotten(self) -> bool:
+        """Whether nobody has used it for too long."""
+        return self.exit_after_idle is not None and self.idle() > self.exit_after_idle
 
     def use(self) -> None:
         """Somebody asked something of it."""

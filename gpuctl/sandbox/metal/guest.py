@@ -43,8 +43,8 @@ class Guest:
                 return power(self._systemd, name)
             case "shutdown":
                 return self._plan_shutdown(rest)
-            case "wall":
-                self._say(" ".join(rest))
+            case "wall" | "logger":
+                self._say(f"{name}: {' '.join(rest)}")
                 return Answer()
             case "journalctl":
                 return self._journal(rest)

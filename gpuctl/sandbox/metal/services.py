@@ -94,7 +94,7 @@ class Service:
                 self.status = self._once(before, mains)
                 if self._stop.is_set() or not self._again():
                     break
-                if len(started) >= _BURST and started[-1] - started[-_BURST] < _BURST_S:
+                if self._too_often(started):
                     self.status = self.status or 1
                     break
                 self.restarts += 1
@@ -105,6 +105,12 @@ class Service:
                 self._run(command, main=False)
         finally:
             self._finish()
+
+    def _too_often(self, started: list[float]) -> bool:
+        """Five starts in ten seconds are given up, unless StartLimitIntervalSec=0."""
+        if self.unit.get("Unit", "StartLimitIntervalSec") == "0":
+            return False
+        return len(started) >= _BURST and started[-1] - started[-_BURST] < _BURST_S
 
     def _finish(self) -> None:
         failed = self.status != 0 and not self._stop.is_set()

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from pathlib import Path
 
 from gpuctl.sandbox.metal.floor import Floor
 from gpuctl.sandbox.metal.units import Unit, UnitProblem, parse_calendar, parse_span
@@ -54,8 +55,8 @@ class Timer:
         now = self._floor.clock.now()
         self.active = True
         times = [at for at in self._calendar() if at > now]
-        times += [max(now, self._booted + span) for span in self._spans("OnBootSec")]
-        times += [max(now, self._booted + span) for span in self._spans("OnStartupSec")]
+        since_boot = self._spans("OnBootSec") + self._spans("OnStartupSec")
+        times += [self._after_boot(span, now) for span in since_boot]
         times += [now + span for span in self._spans("OnActiveSec")]
         for at in times:
             self._plan(at)
@@ -76,6 +77,16 @@ class Timer:
             after = clock.now() + self._every
             self._plan(max(after, clock.horizon) if clock.horizon else after)
 
+    def _after_boot(self, span: timedelta, now: datetime) -> datetime:
+        """A machine's /proc is this computer's: who counts from the uptime read there means that.
+
+        A span shorter than that uptime cannot have been counted so: it is since the boot.
+        """
+        up = _uptime()
+        if up and span >= up:
+            return now + (span - up)
+        return max(now, self._booted + span)
+
     def _calendar(self) -> list[datetime]:
         return [parse_calendar(text) for text in self.unit.all("Timer", "OnCalendar")]
 
@@ -87,3 +98,12 @@ class Timer:
         if any(span <= timedelta() for span in spans):
             raise UnitProblem(f"{self.unit.name}: a span that is not positive")
         return min(spans, default=None)
+
+
+def _uptime() -> timedelta | None:
+    """This computer's, in whole seconds as scripts read it; None where there is no /proc."""
+    try:
+        text = Path("/proc/uptime").read_text(encoding="ascii")
+        return timedelta(seconds=int(float(text.split()[0])))
+    except (OSError, ValueError, IndexError):
+        return None

@@ -17,6 +17,7 @@ _ASKING = (
     "reboot",
     "shutdown",
     "wall",
+    "logger",
     "journalctl",
 )
 _INERT = (
