@@ -162,8 +162,11 @@ class Session:
     def app(self) -> "App":
         """Everything wired together; SDKs are imported when a cloud is first asked."""
         if self._app is None:
+            from gpuctl.cli.logs import set_up
             from gpuctl.cli.progress import progress_for
             from gpuctl.wiring import build
+
+            set_up(self.paths.logs, debug=self.debug)
 
             self._app = build(
                 self.environ,

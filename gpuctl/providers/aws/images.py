@@ -129,8 +129,8 @@ def _checked(image: Mapping[str, Any], named: str, region: str, type_: str) -> I
     needs, has = architecture_of(type_), image.get("Architecture", "x86_64")
     if has != needs:
         raise InvalidRequest(f"{whole} is for {has}; {type_} needs {needs}")
-    if image.get("RootDeviceType", "ebs") != "ebs":
-        raise InvalidRequest(f"{whole} boots from {image['RootDeviceType']}, not from EBS")
+    if image.get("RootDeviceType") == "instance-store":
+        raise InvalidRequest(f"{whole} boots from an instance store, not from EBS")
     root = image.get("RootDeviceName")
     if not root:
         raise InvalidRequest(f"{whole} has no root device")

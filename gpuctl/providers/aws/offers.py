@@ -93,7 +93,8 @@ def shelf(clients: Clients, region: str, want: Want, subnet: str | None, clock: 
             ec2.describe_spot_price_history,
             "SpotPriceHistory",
             doing,
-            Filters=[*types, tags.where("product-description", prices.PRODUCT)],
+            Filters=types,
+            ProductDescriptions=list(prices.PRODUCTS),
             StartTime=now,
             EndTime=now,
         )

@@ -23,7 +23,8 @@ from gpuctl.providers.aws.client import Clients, pages
 
 log = logging.getLogger(__name__)
 
-PRODUCT = "Linux/UNIX"
+PRODUCTS = ("Linux/UNIX", "Linux/UNIX (Amazon VPC)")
+"""Accounts older than 2013 see the second name for the same machines."""
 _GIB = Decimal(1024)
 _VOLUME = ("volumeApiName", "{sku}")
 
@@ -83,7 +84,7 @@ def spot_history(clients: Clients, thing: Priced, span: Span, clock: Clock) -> S
         "SpotPriceHistory",
         f"reading spot prices of {thing.sku} in {zone}",
         InstanceTypes=[thing.sku],
-        ProductDescriptions=[PRODUCT],
+        ProductDescriptions=list(PRODUCTS),
         AvailabilityZone=zone,
         StartTime=span.start,
         EndTime=min(max(span.end, span.start), clock()),
