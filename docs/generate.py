@@ -1,7 +1,7 @@
 """Writes the pages that are made from the code, so that they cannot say something else.
 
-python docs/generate.py            write docs/cli.md, docs/config.md, the schemas in configs/
-                                   and the README's transcript
+python docs/generate.py            write docs/cli.md, docs/config.md, the schemas in configs/,
+                                   the least rights on AWS and Google, and the README's transcript
 python docs/generate.py --check    write nothing; name what is stale and exit 1
 python docs/generate.py --record   run the sandbox's demo and keep its output as docs/transcript.txt
 """
@@ -9,10 +9,11 @@ python docs/generate.py --record   run the sandbox's demo and keep its output as
 import argparse
 import importlib
 import inspect
+import json
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import click
@@ -94,6 +95,24 @@ def with_transcript(page: str, transcript: str) -> str:
     return _MARKED.sub(lambda _: f"{BEGIN}\n```console\n{transcript.rstrip()}\n```\n{END}", page)
 
 
+def iam_policy(document: Mapping[str, object]) -> str:
+    """The least IAM policy, as `aws iam create-policy` takes it."""
+    return json.dumps(document, indent=2) + "\n"
+
+
+def custom_role(permissions: Iterable[str]) -> str:
+    """The least custom role, as `gcloud iam roles create` takes it."""
+    lines = [
+        "# Written by `make docs` from gpuctl/providers/gcp/role.py; edit that instead.",
+        "title: gpuctl",
+        "description: Start, stop and account for GPU machines, and nothing else.",
+        "stage: GA",
+        "includedPermissions:",
+        *(f"- {permission}" for permission in permissions),
+    ]
+    return "\n".join(lines) + "\n"
+
+
 def _from_code(module: str, name: str) -> object | None:
     """A name of the package; None where that part of the package is not there."""
     try:
@@ -114,6 +133,12 @@ def pages(root: Path) -> dict[Path, str]:
     settings = _from_code("gpuctl.config.reference", "generated")
     if callable(settings):
         found |= settings(root)
+    policy = _from_code("gpuctl.providers.aws.policy", "policy")
+    if callable(policy):
+        found[root / "docs/aws-policy.json"] = iam_policy(policy())
+    permissions = _from_code("gpuctl.providers.gcp.role", "PERMISSIONS")
+    if isinstance(permissions, tuple):
+        found[root / "docs/gcp-role.yaml"] = custom_role(permissions)
     readme, transcript = root / "README.md", root / TRANSCRIPT
     if transcript.exists():
         found[readme] = with_transcript(
