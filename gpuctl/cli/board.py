@@ -41,6 +41,8 @@ def board(session: Session) -> int:
 
         click.echo(as_csv(_shape(found, now)["machines"]), nl=False)
     else:
+        if session.in_sandbox:
+            click.echo("[sandbox] nothing here is real, and nothing is billed", err=True)
         _print(found, now, new=not events and not settings.projects)
     for problem in found.problems:
         click.echo(problem, err=True)

@@ -90,12 +90,15 @@ def history(session: Session, sku: str, region: str | None, days: int, chart: bo
     shell_complete=templates,
     help="What this one needs; all without.",
 )
+@click.option(
+    "--days", type=click.IntRange(0, 90), default=0, help="Also how they were, so far back."
+)
 @command
-def update(session: Session, names: tuple[str, ...]) -> int:
+def update(session: Session, names: tuple[str, ...], days: int) -> int:
     """Ask the clouds in use for the prices of what the templates need."""
     from gpuctl.cli.price_update import update as ask
 
-    added, silent = ask(session, names)
+    added, silent = ask(session, names, timedelta(days=days))
     if session.output == "table":
         click.echo(f"{len(added)} new prices", err=True)
     if added or session.output != "table":
@@ -201,7 +204,8 @@ def _chart(prices: Sequence["Price"], since: datetime, now: datetime) -> Sequenc
         if seen:
             first = points[0]
             head = f"{_place(first)} {first.market}"
-            rows.append((head, sparkline(values), f"{rate(min(seen))} to {rate(max(seen))}"))
+            low, high = rate(min(seen)), rate(max(seen))
+            rows.append((head, sparkline(values), low if low == high else f"{low} to {high}"))
     width = max((len(head) for head, _, _ in rows), default=0)
     return [f"{head:<{width}}  {line}  {spread}" for head, line, spread in sorted(rows)]
 

@@ -1,6 +1,7 @@
 """`price update`: the prices of what the templates need, from the clouds in use."""
 
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
 
 from gpuctl.app import market
 from gpuctl.app.gather import Silence
@@ -11,7 +12,9 @@ from gpuctl.core.model import Kind, Market, Offer, Priced, Unit
 from gpuctl.core.span import Span
 
 
-def update(session: Session, names: Sequence[str]) -> tuple[Sequence[Price], Sequence[Silence]]:
+def update(
+    session: Session, names: Sequence[str], back: timedelta
+) -> tuple[Sequence[Price], Sequence[Silence]]:
     """Ask where and as what the templates can be had, then for those prices; the new ones."""
     app, settings = session.app, session.settings
     in_use = {ref.provider for ref in app.clouds.accounts()}
@@ -19,12 +22,13 @@ def update(session: Session, names: Sequence[str]) -> tuple[Sequence[Price], Seq
         template for template in settings.templates.values() if template.provider in in_use
     ]
     found = market.offers(app, templates, (Market.SPOT, Market.ON_DEMAND))
-    now = Span(session.now(), session.now())
+    now = session.now()
+    span = Span(now - back, now)
     added: list[Event] = []
     for provider in sorted({offer.provider for offer in found.offers}):
         disks = {t.disk.type for t in templates if t.provider == provider}
         offers = [offer for offer in found.offers if offer.provider == provider]
-        asked = {thing: now for offer in offers for thing in _things(offer, disks)}
+        asked = {thing: span for offer in offers for thing in _things(offer, disks)}
         with app.progress.step(f"asking {provider} for {len(asked)} prices"):
             cloud = app.clouds.connect(app.clouds.of(provider, None))
             added += fetch_prices(app, cloud, asked)

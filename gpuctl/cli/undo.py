@@ -88,7 +88,10 @@ def _say_what_remains(session: Session, machines: Sequence[Machine]) -> None:
             told = f"{machine.name} is stopped, and its disk still costs"
             click.echo(f"{told}: gpuctl down {machine.name} --delete", err=True)
     places = session.paths
-    for what, path in (("settings", places.config), ("ledger", places.ledger.path)):
+    for told, path in (
+        ("your settings stay", places.config),
+        ("your ledger stays", places.ledger.path),
+    ):
         if path is not None and path.exists():
-            click.echo(f"your {what} stays: {path}", err=True)
+            click.echo(f"{told}: {path}", err=True)
     click.echo("What else may cost: gpuctl audit", err=True)
