@@ -100,13 +100,15 @@ def bill(events: Iterable[Event], window: Window, now: datetime) -> Bill:
     return Bill(charges=tuple(charges), problems=tuple(_problems(charges, usages)))
 
 
-def _place(charge: Charge) -> tuple[datetime, str, str, datetime, str]:
+def _place(charge: Charge) -> tuple[datetime, str, str, datetime, str, bool, str]:
     return (
         charge.start,
         charge.resource or "",
         charge.kind,
         charge.end,
         charge.project or "",
+        charge.absorbed,
+        charge.usage or "",
     )
 
 
@@ -147,7 +149,7 @@ def _problems(charges: Sequence[Charge], usages: Sequence[Usage]) -> Iterator[st
     for (thing, place), since in sorted(missing.items()):
         yield f"no price for {thing} in {place} from {format_time(since)}: its cost is not counted"
     seen = {charge.usage for charge in charges}
-    for usage in usages:
+    for usage in sorted(usages, key=lambda usage: (usage.start, usage.id)):
         if usage.id in seen and usage.evidence is not None and not usage.evidence.certain:
             end = format_time(usage.end) if usage.end else "?"
             yield (

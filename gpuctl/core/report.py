@@ -118,7 +118,7 @@ def report(
                 absorbed=absorbed,
                 markup=markup,
                 billable=cost - absorbed + markup,
-                lines=tuple(_lines(items, places)),
+                lines=tuple(_lines(items, cost, places)),
                 hours=_machine_hours(items),
                 own_account=round_half_up(total(theirs.get(name, ())), places),
             )
@@ -132,15 +132,19 @@ def report(
     )
 
 
-def spread(exact: Mapping[str, Fraction], places: int) -> dict[str, Decimal]:
+def spread(
+    exact: Mapping[str, Fraction], places: int, whole: Decimal | None = None
+) -> dict[str, Decimal]:
     """Round the sum half up, then share it so that the parts add up: largest remainder.
 
     Ties go to the first name. Negative parts (credits) are rounded down like the others.
+    `whole` is the sum to come to where it was rounded already, less than a unit from the exact.
     """
     scale = 10**places
-    whole = int(round_half_up(sum(exact.values(), Fraction(0)), places) * scale)
+    if whole is None:
+        whole = round_half_up(sum(exact.values(), Fraction(0)), places)
     floors = {name: (value * scale).__floor__() for name, value in exact.items()}
-    missing = whole - sum(floors.values())
+    missing = int(whole * scale) - sum(floors.values())
     by_remainder = sorted(exact, key=lambda name: (floors[name] - exact[name] * scale, name))
     for name in by_remainder[:missing]:
         floors[name] += 1
@@ -180,13 +184,14 @@ def _grouped(charges: Iterable[Charge]) -> dict[str, list[Charge]]:
     return groups
 
 
-def _lines(charges: Sequence[Charge], places: int) -> Iterable[Line]:
+def _lines(charges: Sequence[Charge], cost: Decimal, places: int) -> Iterable[Line]:
+    """The project's lines, which add up to its `cost` as that was rounded beside the others."""
     groups: dict[tuple[str, str, str], list[Charge]] = {}
     for charge in charges:
         key = (charge.kind, charge.sku or "", charge.market.value if charge.market else "")
         groups.setdefault(key, []).append(charge)
     names = {"\x1f".join(key): items for key, items in sorted(groups.items())}
-    rounded = spread({name: total(items) for name, items in names.items()}, places)
+    rounded = spread({name: total(items) for name, items in names.items()}, places, cost)
     for name, items in names.items():
         first = items[0]
         rates = {charge.rate for charge in items}
