@@ -167,7 +167,7 @@ def _credentials_hint(refusal: Refusal) -> str:
         case "ExpiredToken" | "ExpiredTokenException":
             return "the session has expired: `aws sso login`, or fetch new keys"
         case "UnauthorizedOperation" | "AccessDenied" | "AccessDeniedException":
-            return "`gpuctl doctor` prints the policy that gpuctl needs"
+            return "grant what is named here; docs/providers.md has the whole policy"
         case "OptInRequired":
             return "enable this region or service for the account first"
         case "AuthFailure.ServiceLinkedRoleCreationNotPermitted":

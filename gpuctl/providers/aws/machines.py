@@ -5,20 +5,21 @@ has ended instances which do not say when costs one or two more calls for each o
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
-from gpuctl.core.errors import Busy, Denied, GpuctlError, ListingIncomplete, NotFound
+from gpuctl.core.errors import Denied, GpuctlError, ListingIncomplete, NotFound
 from gpuctl.core.model import Ending, Machine, MachineId, State
-from gpuctl.core.ports import Clock
+from gpuctl.core.ports import Clock, Sleep
 from gpuctl.providers.aws import ending as endings
 from gpuctl.providers.aws import tags, translate
 from gpuctl.providers.aws.client import Clients, pages
-from gpuctl.providers.aws.codes import Next
 from gpuctl.providers.aws.errors import as_error, refusal_of, sdk_errors
 from gpuctl.providers.aws.parallel import attempts, each, together
 
 Described = Mapping[str, Any]
 
+_UNKNOWN_PAUSES = (2.0, 4.0)
 _OVER = (State.STOPPING, State.STOPPED, State.GONE)
 
 
@@ -64,8 +65,16 @@ def read(clients: Clients, machine: MachineId, account: str, clock: Clock) -> Ma
 def described(
     clients: Clients, instance: Described, account: str, region: str, clock: Clock
 ) -> Machine:
-    """A machine from a launch's own reply: its disks are known from the next listing on."""
-    return _machine(clients, instance, volumes=(), owner=account, region=region, clock=clock)
+    """A machine whose instance is known already, from a launch's own reply or a search.
+
+    Its disks are asked for, one call; where that fails they are known from the next listing on,
+    since nothing may make a launch that succeeded look like one that failed.
+    """
+    attached = [tags.where("attachment.instance-id", instance["InstanceId"])]
+    volumes: Sequence[Described] = ()
+    with suppress(GpuctlError):
+        volumes = _volumes(clients, region, attached)
+    return _machine(clients, instance, volumes=volumes, owner=account, region=region, clock=clock)
 
 
 def _instance(clients: Clients, machine: MachineId) -> list[Described]:
@@ -165,16 +174,21 @@ def _incomplete(failed: Sequence[tuple[str, Exception]], *, whole: bool) -> Gpuc
     )
 
 
-def terminate(clients: Clients, machine: MachineId) -> bool:
-    """Terminates it; False when EC2 no longer knows it. Repeating it is harmless."""
-    try:
-        clients.ec2(machine.region).terminate_instances(InstanceIds=[machine.native])
-    except sdk_errors() as error:
-        refusal = refusal_of(error)
-        if refusal.code == "InvalidInstanceID.NotFound":
-            return False
-        doing = f"terminating {machine.native}"
-        if refusal.step is Next.SETTLE:
-            raise Busy(f"{doing}: {refusal.message}", detail=refusal.detail) from error
-        raise as_error(refusal, doing, effect=True) from error
-    return True
+def terminate(clients: Clients, machine: MachineId, sleep: Sleep) -> bool:
+    """Terminates it; False when EC2 does not know it, asked three times over six seconds.
+
+    Right after a launch EC2 may not know an instance that runs and costs.
+    """
+    doing = f"terminating {machine.native}"
+    for pause in (*_UNKNOWN_PAUSES, None):
+        try:
+            clients.ec2(machine.region).terminate_instances(InstanceIds=[machine.native])
+        except sdk_errors() as error:
+            refusal = refusal_of(error)
+            if refusal.code != "InvalidInstanceID.NotFound":
+                raise as_error(refusal, doing, effect=True) from error
+        else:
+            return True
+        if pause is not None:
+            sleep(pause)
+    return False

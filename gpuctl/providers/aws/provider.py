@@ -3,7 +3,8 @@
 import logging
 import threading
 from collections.abc import Sequence
-from datetime import datetime
+from contextlib import suppress
+from datetime import datetime, timedelta
 
 from gpuctl.core.errors import GpuctlError, NotFound
 from gpuctl.core.model import (
@@ -44,6 +45,10 @@ from gpuctl.providers.aws.settings import AwsSettings
 
 log = logging.getLogger(__name__)
 
+_YOUNG = timedelta(minutes=5)
+"""How long EC2 may take to show what it launched (developer guide, eventual consistency)."""
+_SETTLING = (2.0, 4.0, 8.0, 16.0)
+
 
 class AwsProvider:
     """One AWS account. Implements `gpuctl.core.ports.Provider`; safe to use from threads."""
@@ -57,6 +62,7 @@ class AwsProvider:
         self._sleep = sleep
         self._account: str | None = None
         self._asking = threading.Lock()
+        self._launched: dict[str, datetime] = {}
 
     @property
     def name(self) -> str:
@@ -82,6 +88,7 @@ class AwsProvider:
         """One RunInstances under the order's token; see launch.py."""
         account = self.account
         instance = launch.launch(self._clients, self._settings, order, self._sleep)
+        self._launched[instance["InstanceId"]] = self._clock()
         return self._described(instance, account, order.offer.region)
 
     def find(self, order: Order) -> Machine | None:
@@ -96,7 +103,7 @@ class AwsProvider:
 
         Tidying never fails the call: what costs has ended, and leftovers() sees the rest.
         """
-        if not machines.terminate(self._clients, machine):
+        if not machines.terminate(self._clients, machine, self._sleep):
             return
         try:
             self._tidy(machine)
@@ -104,7 +111,15 @@ class AwsProvider:
             log.warning("tidying after %s: %s", machine.native, error)
 
     def get(self, machine: MachineId) -> Machine:
-        """Instance and disks, two calls at once."""
+        """Instance and disks, two calls at once.
+
+        EC2 may not know for a while what it has just launched: for five minutes after a launch
+        of this very process such a machine is asked for again, up to half a minute.
+        """
+        for pause in _SETTLING if self._is_young(machine) else ():
+            with suppress(NotFound):
+                return machines.read(self._clients, machine, self.account, self._clock)
+            self._sleep(pause)
         return machines.read(self._clients, machine, self.account, self._clock)
 
     def machines(self) -> Sequence[Machine]:
@@ -159,6 +174,10 @@ class AwsProvider:
 
     def _described(self, instance: translate.Described, account: str, region: str) -> Machine:
         return machines.described(self._clients, instance, account, region, self._clock)
+
+    def _is_young(self, machine: MachineId) -> bool:
+        launched = self._launched.get(machine.native)
+        return launched is not None and self._clock() - launched < _YOUNG
 
     def _tidy(self, machine: MachineId) -> None:
         lease, _ = _lease_and_group(self._clients, machine)

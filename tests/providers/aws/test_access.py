@@ -175,3 +175,18 @@ def test_sources_are_taken_once_each() -> None:
         expires=None,  # type: ignore[arg-type]
     )
     assert access.sources_of(wanted) == (ALICE, BOB)
+
+
+def test_a_rule_that_somebody_made_by_hand_is_left_alone(rig: Rig) -> None:
+    provider = rig.provider()
+    machine = provider.start(rig.order())
+    (rule,) = rig.rules()
+    rig.raw().authorize_security_group_ingress(
+        GroupId=rule["GroupId"],
+        IpPermissions=[
+            {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "IpRanges": [{"CidrIp": BOB}]}
+        ],
+    )
+    provider.admit(machine.id, rig.order().access)
+    provider.stop(machine.id, Down.END)
+    assert [rule["CidrIpv4"] for rule in rig.rules()] == [BOB]

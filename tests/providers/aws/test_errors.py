@@ -163,7 +163,7 @@ def test_an_unreached_cloud_is_busy_even_where_something_changes() -> None:
         (sdk.NoCredentialsError(), "get-caller-identity"),
         (client_error("RequestExpired"), "clock"),
         (client_error("ExpiredToken"), "sso login"),
-        (client_error("UnauthorizedOperation"), "doctor"),
+        (client_error("UnauthorizedOperation"), "policy"),
     ],
 )
 def test_denied_tells_what_to_do(error: Exception, word: str) -> None:

@@ -152,6 +152,45 @@ def test_a_termination_without_an_answer_is_unknown(rig: Rig) -> None:
 
 def test_what_never_existed_is_stopped(rig: Rig) -> None:
     rig.provider().stop(id_of(), Down.END)
+    assert rig.sent["TerminateInstances"] == 3
+
+
+def test_a_machine_that_aws_does_not_show_yet_is_stopped_all_the_same(rig: Rig) -> None:
+    provider = rig.provider()
+    machine = provider.start(rig.order())
+    rig.cloud.market.fault("TerminateInstances", code="InvalidInstanceID.NotFound", count=2)
+    provider.stop(machine.id, Down.END)
+    assert rig.running() == 0
+
+
+def test_a_machine_that_aws_does_not_show_yet_is_waited_for(rig: Rig) -> None:
+    provider = rig.provider()
+    machine = provider.start(rig.order())
+    rig.cloud.market.fault("DescribeInstances", code="InvalidInstanceID.NotFound", count=2)
+    assert provider.get(machine.id).id == machine.id
+    assert rig.slept == [2.0, 4.0]
+
+
+def test_a_machine_of_another_process_is_not_waited_for(rig: Rig) -> None:
+    machine = rig.provider().start(rig.order())
+    rig.cloud.market.fault("DescribeInstances", code="InvalidInstanceID.NotFound", count=1)
+    with pytest.raises(errors.NotFound):
+        rig.provider().get(machine.id)
+    assert rig.slept == []
+
+
+def test_a_launched_machine_is_complete_at_once(rig: Rig) -> None:
+    provider = rig.provider()
+    machine = provider.start(rig.order())
+    assert {one.kind for one in machine.billed} == {Kind.COMPUTE, Kind.DISK, Kind.IPV4}
+    again = provider.start(rig.order())
+    assert again.billed == machine.billed
+
+
+def test_a_launch_does_not_fail_because_its_disks_cannot_be_read(rig: Rig) -> None:
+    rig.cloud.market.deny("DescribeVolumes")
+    machine = rig.provider().start(rig.order())
+    assert Kind.COMPUTE in {one.kind for one in machine.billed}
 
 
 def test_an_interruption_is_seen_in_the_listing_and_by_every_evidence(rig: Rig) -> None:

@@ -1,5 +1,6 @@
 """What can be had, in as many round trips as one region needs."""
 
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytest
 
 from gpuctl.core import errors
 from gpuctl.core.model import Market, Offer, Want
+from gpuctl.providers.aws import offers
 from tests.providers.aws.rig import Rig
 
 
@@ -15,9 +17,9 @@ def want(*types: str, **changes: Any) -> Want:
     return Want(**{**given, **changes})
 
 
-def only(offers: Any, **which: Any) -> Offer:
+def only(found_ones: Any, **which: Any) -> Offer:
     (found,) = [
-        one for one in offers if all(getattr(one, key) == value for key, value in which.items())
+        one for one in found_ones if all(getattr(one, key) == value for key, value in which.items())
     ]
     return found
 
@@ -128,9 +130,9 @@ def test_a_configured_subnet_leaves_one_zone(rig: Rig) -> None:
     provider = rig.provider(
         regions=("us-east-1",), subnets={"us-east-1": found["Subnets"][0]["SubnetId"]}
     )
-    offers = provider.offers(want("g4dn.xlarge"))
-    assert [one.zone for one in offers if one.available] == ["us-east-1b"]
-    assert "subnet lies in us-east-1b" in str(only(offers, zone="us-east-1a").reason)
+    sold = provider.offers(want("g4dn.xlarge"))
+    assert [one.zone for one in sold if one.available] == ["us-east-1b"]
+    assert "subnet lies in us-east-1b" in str(only(sold, zone="us-east-1a").reason)
 
 
 def test_a_captive_portal_sells_nothing_and_says_so(rig: Rig) -> None:
@@ -139,3 +141,17 @@ def test_a_captive_portal_sells_nothing_and_says_so(rig: Rig) -> None:
     rig.cloud.market.fault("*", html=True, count=50)
     with pytest.raises(errors.Busy, match="not one of AWS's"):
         provider.offers(want("g4dn.xlarge"))
+
+
+def test_the_newest_price_of_a_zone_is_its_price() -> None:
+    def row(minute: int, usd: str) -> dict[str, Any]:
+        at = datetime(2026, 3, 1, 12, minute, tzinfo=UTC)
+        return {
+            "AvailabilityZone": "us-east-1a",
+            "InstanceType": "g5.xlarge",
+            "SpotPrice": usd,
+            "Timestamp": at,
+        }
+
+    rows = [row(10, "0.2"), row(30, "0.4"), row(20, "0.3")]
+    assert offers.latest(rows)["us-east-1a", "g5.xlarge"].usd == Decimal("0.4")

@@ -101,6 +101,11 @@ def test_what_is_on_the_clock_in_each_state(state: str, kinds: set[Kind]) -> Non
     assert {one.kind for one in got.billed} == kinds
 
 
+def test_an_address_is_billed_per_run_even_when_its_interface_is_older() -> None:
+    restarted = instance(LaunchTime=LAUNCHED + timedelta(days=1))
+    assert {one.since for one in machine(restarted).billed} == {LAUNCHED + timedelta(days=1)}
+
+
 def test_a_data_volume_is_not_its_machines() -> None:
     data = volume(VolumeId="vol-data", Tags=[{"Key": "gpuctl:data", "Value": "sets"}])
     assert [one.resource for one in machine(instance(), data).billed] == ["i-0abc", "eni-1"]
