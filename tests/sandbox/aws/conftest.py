@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
 
@@ -56,11 +56,33 @@ class RecordingMetal:
         return ()
 
 
+class StillClock(SandboxClock):
+    """Time that passes only when a test says so, however busy the computer is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._still: datetime | None = super().now()
+
+    def now(self) -> datetime:
+        return self._frozen_at or self._still or super().now()
+
+    def advance(self, by: timedelta) -> None:
+        target = self.now() + by
+        super().advance(by)
+        self._still = target
+
+    def hold(self) -> None:
+        self._still = self.now()
+
+    def let_go(self) -> None:
+        self._still = None
+
+
 class World:
     """The cloud, its clock, and real clients of it."""
 
     def __init__(self) -> None:
-        self.clock = SandboxClock()
+        self.clock = StillClock()
         self.metal = RecordingMetal()
         self.cloud = AwsCloud(self.clock, self.metal, seed=7)
         self.market = self.cloud.market
@@ -134,6 +156,7 @@ def _world():
 
 @pytest.fixture
 def aws(_world):
+    _world.clock.hold()
     _world.cloud.reset()
     _world.metal.__init__()
     return _world

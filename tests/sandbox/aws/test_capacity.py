@@ -162,3 +162,16 @@ def test_starting_a_stopped_one_needs_capacity_again(aws, refused):
     code, status, _ = refused(aws.ec2.start_instances, InstanceIds=[made])
     assert (code, status) == ("InsufficientInstanceCapacity", 500)
     assert aws.state(made) == "stopped"
+
+
+def test_capacity_comes_back_zone_by_zone_and_type_by_type(aws, refused):
+    for zone in ("us-east-1a", "us-east-1b"):
+        aws.market.no_capacity("g6.xlarge", zone)
+    aws.market.no_capacity("g5.xlarge")
+    aws.market.capacity("g6.xlarge", "us-east-1a")
+    aws.launch(SubnetId=aws.subnet("us-east-1a"))
+    order = aws.order(SubnetId=aws.subnet("us-east-1b"))
+    assert refused(aws.ec2.run_instances, **order)[1] == 500
+    aws.market.capacity("g6.xlarge")
+    aws.ec2.run_instances(**order)
+    assert refused(aws.ec2.run_instances, **aws.order(InstanceType="g5.xlarge"))[1] == 500

@@ -141,7 +141,8 @@ def test_the_console_output_is_the_machines(aws):
     assert made in aws.ec2.get_console_output(InstanceId=made)["Output"]
 
 
-def test_waiters_work(aws):
+def test_waiters_work_while_real_time_passes(aws):
+    aws.clock.let_go()
     made = aws.launch()
     waiter = aws.ec2.get_waiter("instance_running")
     waiter.wait(InstanceIds=[made], WaiterConfig={"Delay": 0.3, "MaxAttempts": 10})

@@ -1,6 +1,8 @@
 """Zones, subnets, security groups and their rules, addresses."""
 
-from gpuctl.sandbox.aws.addresses import RANGES
+import pytest
+
+from gpuctl.sandbox.aws.addresses import RANGES, AddressPool
 
 SSH = {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22}
 
@@ -80,6 +82,18 @@ def test_addresses_come_from_documentation_ranges_and_differ(aws):
     seen = [one["PublicIpAddress"] for one in answer["Instances"]]
     assert len(set(seen)) == 3
     assert all(address.rpartition(".")[0] in RANGES for address in seen)
+
+
+def test_an_address_in_use_is_never_given_twice():
+    used = {"203.0.113.2", "203.0.113.3"}
+    pool = AddressPool(lambda: used)
+    given = [pool.give() for _ in range(506)]
+    assert given[:2] == ["203.0.113.1", "203.0.113.4"]
+    assert pool.give() == "203.0.113.1"
+    assert not used & set(given)
+    used |= set(given)
+    with pytest.raises(RuntimeError, match="no public address left"):
+        pool.give()
 
 
 def test_an_elastic_address_can_be_held_and_released(aws, refused):
