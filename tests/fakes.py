@@ -1,0 +1,144 @@
+"""Parts for tests that keep the ports' promises in memory: clouds, SSH, progress, accounts."""
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from gpuctl.core.errors import GpuctlError, RemoteFailed
+from gpuctl.core.model import Machine, MachineId
+from gpuctl.core.names import client_of
+from gpuctl.core.ports import CloudRef, Copied, Provider
+from tests.fake_cloud import FakeCloud
+from tests.fake_provider import FakeProvider
+
+__all__ = ["FakeCloud", "FakeJob", "FakeProvider", "FakeReach", "ListedClouds", "Quiet"]
+
+HERE = "198.51.100.1/32"
+
+
+@dataclass
+class FakeJob:
+    """What a job writes, piece by piece; an error in between is a connection that broke."""
+
+    log: list[bytes | GpuctlError]
+    code: int | None = 0
+
+
+@dataclass
+class FakeReach:
+    """SSH to machines that answer at once, unless a test says otherwise."""
+
+    arms: bool = True
+    answering: bool = True
+    address: str = HERE
+    introduced: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    forgotten: list[str] = field(default_factory=list)
+    pushed: list[tuple[str, str]] = field(default_factory=list)
+    started: dict[str, tuple[tuple[str, ...], str, Mapping[str, str]]] = field(default_factory=dict)
+    running: dict[str, FakeJob] = field(default_factory=dict)
+    offsets: list[int] = field(default_factory=list)
+    deadlines: dict[str, datetime] = field(default_factory=dict)
+    key_error: GpuctlError | None = None
+
+    def public_key(self) -> str:
+        if self.key_error is not None:
+            raise self.key_error
+        return "ssh-ed25519 AAAA gpuctl"
+
+    def addresses(self) -> Sequence[str]:
+        return (self.address,)
+
+    def introduce(self, machine: Machine, host_keys: Sequence[str]) -> None:
+        self.introduced[machine.name] = tuple(host_keys)
+
+    def forget(self, machine: MachineId, name: str) -> None:
+        self.forgotten.append(name)
+
+    def answers(self, machine: Machine) -> bool:
+        return self.answering
+
+    def shell(self, machine: Machine, argv: Sequence[str]) -> int:
+        return len(argv)
+
+    def push(
+        self, machine: Machine, source: Path, directory: str, exclude: Sequence[str]
+    ) -> Copied:
+        self.pushed.append((machine.name, directory))
+        return Copied(1, 10)
+
+    def pull(
+        self, machine: Machine, source: str, directory: Path, exclude: Sequence[str]
+    ) -> Copied:
+        return Copied(1, 10)
+
+    def start_job(
+        self,
+        machine: Machine,
+        name: str,
+        argv: Sequence[str],
+        directory: str,
+        environ: Mapping[str, str],
+    ) -> None:
+        self.started[name] = (tuple(argv), directory, dict(environ))
+
+    def follow_job(self, machine: Machine, name: str, offset: int) -> Iterator[bytes]:
+        """From the byte on; an error is met once, and the next connection goes on behind it."""
+        self.offsets.append(offset)
+        job, at = self.running[name], 0
+        for place, piece in enumerate(job.log):
+            if isinstance(piece, GpuctlError):
+                del job.log[place]
+                raise piece
+            if at >= offset:
+                yield piece
+            at += len(piece)
+
+    def job_code(self, machine: Machine, name: str) -> int | None:
+        return self.running[name].code
+
+    def jobs(self, machine: Machine) -> Sequence[str]:
+        return list(self.running)
+
+    def armed(self, machine: Machine) -> datetime | None:
+        return self.deadlines.get(machine.name, machine.deadline) if self.arms else None
+
+    def extend(self, machine: Machine, deadline: datetime) -> datetime:
+        if not self.answering:
+            raise RemoteFailed(f"{machine.name} does not answer")
+        self.deadlines[machine.name] = deadline
+        return deadline
+
+
+class Quiet:
+    """Progress that only remembers."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+        self.steps: list[str] = []
+
+    @contextlib.contextmanager
+    def step(self, text: str) -> Iterator[None]:
+        self.steps.append(text)
+        yield
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
+class ListedClouds:
+    """Accounts as a dictionary; a client with an account of its own is served there."""
+
+    def __init__(self, providers: Mapping[CloudRef, Provider]) -> None:
+        self.providers = dict(providers)
+
+    def accounts(self) -> Sequence[CloudRef]:
+        return list(self.providers)
+
+    def of(self, provider: str, project: str | None) -> CloudRef:
+        own = CloudRef(provider, client_of(project)) if project else None
+        return own if own in self.providers else CloudRef(provider)
+
+    def connect(self, ref: CloudRef) -> Provider:
+        return self.providers[ref]
