@@ -5,6 +5,7 @@ import socket
 import subprocess
 import tarfile
 import time
+from pathlib import Path
 
 import pytest
 
@@ -191,8 +192,10 @@ def test_tmux_outlives_its_session_and_dies_with_the_machine(room, wait_for):
     wait_for((room.root() / "home/ubuntu/started").exists)
     assert room.sh("tmux has-session -t job").returncode == 0
     pid = int(room.sh("tmux display-message -p -t job '#{pid}'").stdout)
+    socket_directory = Path(room.sh('printf %s "$TMUX_TMPDIR"').stdout.decode())
     room.metal.power_off("i-0abc")
     assert not _alive(pid)
+    assert not socket_directory.exists()
 
 
 def _alive(pid: int) -> bool:

@@ -1,6 +1,5 @@
 """One bare machine: off, or on with a shell, a metadata service and a service manager."""
 
-import contextlib
 import json
 import secrets
 import shutil
@@ -18,7 +17,12 @@ from gpuctl.sandbox.metal.layout import Layout
 from gpuctl.sandbox.metal.loop import Loop
 from gpuctl.sandbox.metal.metadata import Facts
 from gpuctl.sandbox.metal.ssh import SshServer, host_key, listen
-from gpuctl.sandbox.metal.surroundings import Surroundings, tmux_directory, write_profile
+from gpuctl.sandbox.metal.surroundings import (
+    Surroundings,
+    forget_tmux,
+    tmux_directory,
+    write_profile,
+)
 from gpuctl.sandbox.metal.systemd import Systemd
 from gpuctl.sandbox.metal.toolbox import install
 from gpuctl.sandbox.metal.web import Reply, Request, WebServer
@@ -104,14 +108,13 @@ class Machine:
         current.web.close()
         self._loop.run(current.ssh.close())
         kill_all(self.layout.directory)
+        forget_tmux(self.layout.directory)
         for name in ("run", "tmp"):
             shutil.rmtree(self.layout.root / name, ignore_errors=True)
 
     def destroy(self) -> None:
         """Power it off and leave nothing."""
         self.power_off()
-        with contextlib.suppress(OSError):
-            shutil.rmtree((self.layout.directory / "tmux-directory").read_text(encoding="utf-8"))
         shutil.rmtree(self.layout.directory, ignore_errors=True)
 
     def authorize(self, user: str, keys: Sequence[str]) -> None:
