@@ -54,7 +54,10 @@ def list_(session: Session, cloud: str | None, region: str | None, kind: str | N
 @click.option("--region", help="Only there.")
 @command
 def show(session: Session, sku: str, region: str | None) -> int:
-    """The latest prices of one thing, everywhere: gpuctl price show g6.xlarge."""
+    """The latest prices of one thing, everywhere.
+
+    gpuctl price show g6.xlarge
+    """
     _print(session, "price.show", latest(_of(known(session), sku, region)))
     return 0
 
@@ -68,7 +71,10 @@ def show(session: Session, sku: str, region: str | None) -> int:
 @click.option("--chart", is_flag=True, help="One line a place, instead of every change.")
 @command
 def history(session: Session, sku: str, region: str | None, days: int, chart: bool) -> int:
-    """How prices of one thing changed: gpuctl price history g6.xlarge --chart."""
+    """How prices of one thing changed.
+
+    gpuctl price history g6.xlarge --chart
+    """
     now = session.now()
     since = now - timedelta(days=days)
     prices = _of(known(session), sku, region)

@@ -76,7 +76,7 @@ def add(session: Session, name: str, **flags: Any) -> int:
 @click.option("-a", "--all", "everything", is_flag=True, help="Archived ones, too.")
 @command
 def list_(session: Session, client: str | None, everything: bool) -> int:
-    """All projects; * marks the one that is meant here when none is named."""
+    """All projects. * marks the one that is meant here when none is named."""
     settings = session.lenient_config.settings
     if client is not None:
         settings.client(client)
@@ -129,7 +129,10 @@ def show(session: Session, name: str | None) -> int:
 @click.argument("value")
 @command
 def set_(session: Session, name: str, key: str, value: str) -> int:
-    """Change one value: gpuctl project set acme/vision budget.month 150.00."""
+    """Change one value.
+
+    gpuctl project set acme/vision budget.month 150.00
+    """
     from gpuctl.config import edit
 
     session.lenient_config.settings.project(name)
@@ -145,7 +148,7 @@ def set_(session: Session, name: str, key: str, value: str) -> int:
 @click.option("--undo", is_flag=True, help="Open it again.")
 @command
 def archive(session: Session, name: str, undo: bool) -> int:
-    """Hide a project from lists and close it to new machines; its costs stay in the ledger."""
+    """Close a project and hide it. Its costs stay in the ledger."""
     from gpuctl.config import edit
 
     session.lenient_config.settings.project(name)
@@ -164,7 +167,7 @@ def archive(session: Session, name: str, undo: bool) -> int:
 @click.argument("name", metavar="CLIENT/PROJECT", shell_complete=projects)
 @command
 def use(session: Session, name: str) -> int:
-    """Work in this directory is for this project: writes it into ./gpuctl.toml."""
+    """Name the project of this directory. Writes ./gpuctl.toml."""
     from gpuctl.config import edit
 
     if session.lenient_config.settings.project(name).archived:

@@ -39,7 +39,7 @@ def install(session: Session, dry_run: bool) -> int:
 @ssh_config.command()
 @command
 def show(session: Session) -> int:
-    """The machines that ssh knows by name, and whether the Include line is in place."""
+    """The machines that ssh knows by name. Says whether the Include line is in place."""
     from gpuctl.remote import files, hosts
 
     users, ours = user_config(session), our_config(session)
@@ -67,7 +67,7 @@ def show(session: Session) -> int:
 @click.option("--dry-run", is_flag=True, help="Say what would be done, write nothing.")
 @command
 def remove(session: Session, dry_run: bool) -> int:
-    """Take the Include line out of ~/.ssh/config; the rest of it stays as it is."""
+    """Take the Include line out of ~/.ssh/config. The rest of it stays as it is."""
     from gpuctl.remote import hosts
 
     users, ours = user_config(session), our_config(session)

@@ -26,7 +26,7 @@ def template() -> None:
 @click.option("--cloud", type=click.Choice(["aws", "gcp"]), help="Only this cloud's.")
 @command
 def list_(session: Session, cloud: str | None) -> int:
-    """All templates, built-in ones included; * marks the one that is used without a name."""
+    """All templates, built-in ones included. * marks the one that is used without a name."""
     config = session.lenient_config
     default = config.settings.defaults.template
     records = [

@@ -9,7 +9,6 @@ import pytest
 from gpuctl.core.model import State
 from tests.cli.desk import NOW
 
-
 HEAVY = {"boto3", "botocore", "google", "sqlite3", "tomlkit", "platformdirs", "tenacity"}
 
 
@@ -62,7 +61,7 @@ def test_bars_fall_back_to_ascii(busy):
 def test_a_budget_that_is_exceeded_says_so(busy):
     busy.user('[client.acme.project.vision]\nbudget = { month = "1.00" }\n')
 
-    assert f"{'█' * 20}  $2.00 of $1.00 over" in busy.ok()
+    assert busy.ok().splitlines()[-1] == f"acme/vision  {'█' * 20}  $2.00 of $1.00 over"
 
 
 @pytest.mark.parametrize("charset", ["utf-8", "ascii"])

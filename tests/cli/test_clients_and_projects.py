@@ -4,6 +4,8 @@ import tomllib
 
 import pytest
 
+from gpuctl.core.events import Ended
+from gpuctl.core.model import EndedBy, State
 from tests.cli.desk import NOW
 
 
@@ -141,6 +143,15 @@ def test_a_project_with_a_running_machine_is_not_archived(desk):
 
     assert "vision-1" in said
     assert "gpuctl down -p acme/vision --all" in said
+
+
+def test_a_project_whose_machine_costs_nothing_any_more_is_archived(desk):
+    desk.user("[client.acme.project.vision]\n")
+    desk.machine("vision-1", "acme/vision", NOW, state=State.STOPPED)
+    ended = Ended(id="e", usage="run-i-0abc", end=NOW, ended_by=EndedBy.USER)
+    desk.ledger.append([ended])
+
+    assert desk("project", "archive", "acme/vision").exit_code == 0
 
 
 def test_without_any_the_lists_say_what_to_type(desk):

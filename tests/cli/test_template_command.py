@@ -42,6 +42,7 @@ def test_a_copy_of_each_built_in_template_is_the_same_template(desk, source):
     found = {each["name"]: each for each in desk.json("template", "list")["templates"]}
     assert found["mine"] == found[source] | {"name": "mine", "origin": "user file"}
     assert desk("config", "validate").exit_code == 0
+    assert "tunnel" not in desk.config.read_text(), "what is a default stays one"
 
 
 @pytest.mark.parametrize(
