@@ -1,7 +1,11 @@
-"""Finding and ending a machine's processes, wherever they have wandered. Standard library only."""
+"""Ending a machine's processes, wherever they have wandered, and what they leave elsewhere.
+
+Standard library only.
+"""
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,6 +15,9 @@ from pathlib import Path
 
 ROOT = "GPUCTL_ROOT"
 """Marks every process of a machine, by its value: the machine's root directory."""
+
+TMUX = "gpuctl-tmux-"
+"""How such a directory in /tmp begins."""
 
 _ROUNDS = 20
 _PAUSE_S = 0.02
@@ -32,6 +39,16 @@ def kill_all(directory: Path) -> int:
         killed.update(found)
         time.sleep(_PAUSE_S)
     return len(killed)
+
+
+def forget_tmux(directory: Path) -> None:
+    """Remove the directory in /tmp that a machine's tmux had, if it had one."""
+    note = directory / "tmux-directory"
+    if note.exists():
+        made = Path(note.read_text(encoding="utf-8"))
+        if made.name.startswith(TMUX):
+            shutil.rmtree(made, ignore_errors=True)
+        note.unlink()
 
 
 def processes_in(directory: Path) -> Iterator[int]:

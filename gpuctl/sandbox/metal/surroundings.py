@@ -1,16 +1,14 @@
 """The environment of a bare machine's processes: theirs alone, nothing of the caller's."""
 
 import os
-import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from gpuctl.sandbox.metal.layout import Layout
-from gpuctl.sandbox.processes import ROOT
+from gpuctl.sandbox.processes import ROOT, TMUX
 
 _INHERITED = ("LANG", "LC_ALL", "SYSTEMROOT")
-_TMUX = "gpuctl-tmux-"
 _SOCKET_PATH_LIMIT = 100
 """A unix socket's path has at most 104 (macOS) or 108 (Linux) bytes."""
 
@@ -64,19 +62,9 @@ def tmux_directory(layout: Layout) -> Path:
     if len(str(inside / f"tmux-{os.getuid()}/default")) < _SOCKET_PATH_LIMIT:
         return inside
     note = layout.directory / "tmux-directory"
-    made = Path(tempfile.mkdtemp(prefix=_TMUX, dir="/tmp"))
+    made = Path(tempfile.mkdtemp(prefix=TMUX, dir="/tmp"))
     note.write_text(str(made), encoding="utf-8")
     return made
-
-
-def forget_tmux(directory: Path) -> None:
-    """Remove the directory in /tmp that a machine's tmux had, if it had one."""
-    note = directory / "tmux-directory"
-    if note.exists():
-        made = Path(note.read_text(encoding="utf-8"))
-        if made.name.startswith(_TMUX):
-            shutil.rmtree(made, ignore_errors=True)
-        note.unlink()
 
 
 def write_profile(surroundings: Surroundings, user: str) -> None:
