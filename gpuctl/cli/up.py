@@ -40,7 +40,7 @@ def up(session: Session, name: str | None, project: str | None, **flags: Any) ->
     Starts a spot instance on AWS, or the project's VM on Google. A machine that runs already is
     shown, and nothing is started. NAME is its name; without one, the project's.
     """
-    from gpuctl.app.up import NothingStarted
+    from gpuctl.app.launch import NothingStarted
     from gpuctl.app.up import up as start
     from gpuctl.cli.command import explain
     from gpuctl.cli.shapes import attempt_shape

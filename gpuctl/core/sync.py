@@ -42,6 +42,8 @@ class Sighting:
     """By machine id: what the cloud still knows of machines that were not listed."""
     payers: Mapping[tuple[str, str], str] = field(default_factory=dict)
     """(provider, account) -> the client that owns and pays that account."""
+    unsure: frozenset[str] = frozenset()
+    """Machines that were not listed and could not be asked for either: nothing is concluded."""
 
 
 def plan(books: Books, sighting: Sighting) -> Sequence[Event]:
@@ -54,7 +56,7 @@ def plan(books: Books, sighting: Sighting) -> Sequence[Event]:
     for leftover in sighting.leftovers:
         if leftover.ours:
             events.extend(_of_leftover(books, leftover, sighting))
-    for machine_id in unlisted(books, sighting.accounts, listed):
+    for machine_id in unlisted(books, sighting.accounts, listed | sighting.unsure):
         events.extend(_of_unlisted(books, machine_id, sighting))
     return events
 
@@ -79,7 +81,8 @@ def _seen(books: Books, machine: Machine, at: datetime) -> Iterator[Event]:
     snapshot = write_machine(machine)
     machine_id = str(machine.id)
     last = books.seen.get(machine_id)
-    if last is None or dict(last.snapshot) != snapshot:
+    # Shown again after it was missed: what was missed before counts no more.
+    if last is None or dict(last.snapshot) != snapshot or machine_id in books.missed:
         digest = hashlib.sha256(json.dumps(snapshot, sort_keys=True).encode()).hexdigest()[:12]
         yield Seen(
             id=f"seen/{machine_id}/{format_time(at)}/{digest}",
@@ -109,17 +112,31 @@ def _of_machine(books: Books, machine: Machine, sighting: Sighting) -> Iterator[
 
 
 def _same_run(books: Books, provider: str, billable: Billable) -> Usage | None:
-    """The ledger's run of this billable. Storage is one run for as long as it exists."""
+    """The ledger's run of this billable. Storage is one run for as long as it exists.
+
+    A run that was closed on a guess and is still there is none: it goes on as another.
+    """
     lasting = rule_for(provider, billable.kind).unit is Unit.MONTH
-    for usage in books.usages:
-        if (
-            (usage.provider, usage.resource, usage.kind, usage.sku)
-            == (provider, billable.resource, billable.kind, billable.sku)
-            and usage.quantity == billable.quantity
-            and (usage.start == billable.since or (lasting and usage.end is None))
-        ):
+    alike = [usage for usage in books.usages if _alike(usage, provider, billable)]
+    for usage in alike:
+        if usage.end is None and (lasting or usage.start >= billable.since):
             return usage
-    return None
+    return next((u for u in alike if u.start == billable.since and not _guessed(u, billable)), None)
+
+
+def _alike(usage: Usage, provider: str, billable: Billable) -> bool:
+    return (usage.provider, usage.resource, usage.kind, usage.sku, usage.quantity) == (
+        provider,
+        billable.resource,
+        billable.kind,
+        billable.sku,
+        billable.quantity,
+    )
+
+
+def _guessed(usage: Usage, billable: Billable) -> bool:
+    uncertain = usage.evidence is not None and not usage.evidence.certain
+    return uncertain and billable.until is None
 
 
 def _replaced(usage: Usage, billed: Sequence[Billable]) -> datetime | None:
@@ -138,6 +155,8 @@ def _opened(
     if lease is not None and rule_for(machine.id.provider, billable.kind).unit is Unit.MONTH:
         # A disk older than the first lease of an adopted VM was not ours to account for.
         start = max(start, lease.at)
+    guessed = [u.end for u in books.usages if u.end and _alike(u, machine.id.provider, billable)]
+    start = max([start, *(end for end in guessed if billable.until is None)])
     grown = _predecessor(books, machine.id.provider, billable)
     if grown is not None:
         start = sighting.at
@@ -202,9 +221,19 @@ def _of_leftover(books: Books, leftover: Leftover, sighting: Sighting) -> Iterat
                 ended_by=None,
                 project=lease.project if lease is not None else leftover.project,
                 session=leftover.lease,
-                machine=leftover.machine,
+                machine=None,  # it outlives its machine, whose end says nothing about it
                 payer=sighting.payers.get((leftover.provider, leftover.account)),
             )
+
+
+def removed(books: Books, leftover: Leftover, at: datetime) -> Sequence[Event]:
+    """What a leftover was billed for has ended: it was removed at `at`."""
+    billed = {(billable.resource, billable.kind) for billable in leftover.billed}
+    return [
+        _ended_by(usage, max(at, usage.start), None)
+        for usage in books.open
+        if usage.provider == leftover.provider and (usage.resource, usage.kind) in billed
+    ]
 
 
 def _of_unlisted(books: Books, machine_id: str, sighting: Sighting) -> Iterator[Event]:
@@ -213,7 +242,8 @@ def _of_unlisted(books: Books, machine_id: str, sighting: Sighting) -> Iterator[
         id=f"missed/{machine_id}/{format_time(sighting.at)}", machine=machine_id, at=sighting.at
     )
     ending = sighting.endings.get(machine_id)
-    if ending is None and (first_missed is None or sighting.at - first_missed < PATIENCE):
+    twice = first_missed is not None and sighting.at - first_missed >= PATIENCE
+    if ending is None and not twice and not _overdue(books, machine_id, sighting.at):
         return
     for usage in books.open:
         if usage.machine == machine_id:
@@ -223,6 +253,16 @@ def _of_unlisted(books: Books, machine_id: str, sighting: Sighting) -> Iterator[
     if last is not None:
         gone = replace(read_machine(last.snapshot), state=State.GONE, address=None)
         yield from _seen(books, gone, sighting.at)
+
+
+def _overdue(books: Books, machine_id: str, at: datetime) -> bool:
+    """Whether its own switch must have ended it: then one complete listing is enough."""
+    deadlines = [
+        lease.deadline
+        for usage in books.open
+        if usage.machine == machine_id and (lease := books.leases.get(usage.session or ""))
+    ]
+    return bool(deadlines) and max(deadlines) + PATIENCE * 5 < at
 
 
 def _uncertain(books: Books, usage: Usage, missed: datetime) -> Ending:
