@@ -19,13 +19,14 @@ from typing import IO
 
 from gpuctl.core.errors import GpuctlError, UsageProblem
 from gpuctl.sandbox.control import Control
-from gpuctl.sandbox.processes import kill_all
+from gpuctl.sandbox.processes import forget_tmux, kill_all
 from gpuctl.sandbox.state import (
     ACCOUNT,
     GCP_PROJECT,
     SandboxState,
     environment,
     log_file,
+    metal_directory,
     read_state,
     state_file,
 )
@@ -179,6 +180,8 @@ def _clean_up(directory: Path) -> None:
     if not state_file(directory).exists():
         return
     kill_all(directory)
+    for machine in metal_directory(directory).glob("*"):
+        forget_tmux(machine)
     state_file(directory).unlink(missing_ok=True)
 
 

@@ -11,7 +11,6 @@ import signal
 from datetime import timedelta
 from pathlib import Path
 
-from gpuctl.sandbox.metal.surroundings import forget_tmux
 from gpuctl.sandbox.metal.web import WebServer
 from gpuctl.sandbox.office import Office
 from gpuctl.sandbox.process import SandboxOptions
@@ -109,8 +108,6 @@ def _clock(directory: Path) -> SandboxClock:
 
 def _furnish(directory: Path) -> None:
     """Empty files for the SDKs; no machine of a sandbox before, for its clouds are gone."""
-    for machine in metal_directory(directory).glob("*"):
-        forget_tmux(machine)
     shutil.rmtree(metal_directory(directory), ignore_errors=True)
     for name in ("home", "gcloud"):
         (directory / name).mkdir(mode=0o700, exist_ok=True)

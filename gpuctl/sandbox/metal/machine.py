@@ -17,16 +17,11 @@ from gpuctl.sandbox.metal.layout import Layout
 from gpuctl.sandbox.metal.loop import Loop
 from gpuctl.sandbox.metal.metadata import Facts
 from gpuctl.sandbox.metal.ssh import SshServer, host_key, listen
-from gpuctl.sandbox.metal.surroundings import (
-    Surroundings,
-    forget_tmux,
-    tmux_directory,
-    write_profile,
-)
+from gpuctl.sandbox.metal.surroundings import Surroundings, tmux_directory, write_profile
 from gpuctl.sandbox.metal.systemd import Systemd
 from gpuctl.sandbox.metal.toolbox import install
 from gpuctl.sandbox.metal.web import Reply, Request, WebServer
-from gpuctl.sandbox.processes import kill_all
+from gpuctl.sandbox.processes import forget_tmux, kill_all
 from gpuctl.sandbox.state import write_private
 from gpuctl.sandbox.world import Boot
 
