@@ -89,12 +89,12 @@ def spot_history(clients: Clients, thing: Priced, span: Span, clock: Clock) -> S
         StartTime=span.start,
         EndTime=min(max(span.end, span.start), clock()),
     )
-    points = {
-        PricePoint(at=utc(item["Timestamp"]), usd=Decimal(item["SpotPrice"]), source="spot-history")
-        for item in items
-        if (item["InstanceType"], item["AvailabilityZone"]) == (thing.sku, zone)
-    }
-    return _within(sorted(points, key=lambda point: point.at), span)
+    points: dict[datetime, PricePoint] = {}
+    for item in sorted(items, key=lambda item: item.get("ProductDescription") == PRODUCTS[0]):
+        if (item["InstanceType"], item["AvailabilityZone"]) == (thing.sku, zone):
+            at = utc(item["Timestamp"])  # one price an instant: the plain name's, where both are
+            points[at] = PricePoint(at=at, usd=Decimal(item["SpotPrice"]), source="spot-history")
+    return _within(sorted(points.values(), key=lambda point: point.at), span)
 
 
 def list_price(clients: Clients, thing: Priced) -> Sequence[PricePoint]:

@@ -110,7 +110,7 @@ def test_another_architecture_cannot_boot(rig: Rig) -> None:
     ("changes", "word"),
     [
         ({"State": "pending"}, "pending"),
-        ({"RootDeviceType": "instance-store"}, "instance-store"),
+        ({"RootDeviceType": "instance-store"}, "instance store"),
         ({"RootDeviceName": None}, "root device"),
         ({"Architecture": "arm64"}, "x86_64"),
     ],

@@ -168,7 +168,10 @@ def test_no_capacity_is_definite_and_asked_once(rig: Rig) -> None:
     assert rig.sent["RunInstances"] == 1
     assert rig.slept == []
     assert "us-east-1b" in caught.value.zones
-    assert rig.sent["DescribeSpotInstanceRequests"] == 1
+    assert rig.request("DescribeSpotInstanceRequests")["Filters"] == [
+        {"Name": "tag:gpuctl:lease", "Values": [LEASE]},
+        {"Name": "state", "Values": ["open"]},
+    ]
 
 
 def test_a_quota_is_named_with_the_command_that_raises_it(rig: Rig) -> None:

@@ -114,7 +114,7 @@ class History:
             and row["AvailabilityZone"] == request["AvailabilityZone"]
             and row["Timestamp"] <= end
         ]
-        before = [row for row in fitting if row["Timestamp"] <= start][-1:]
+        before = [row for row in fitting if row["Timestamp"] <= start][-2:]
         return {"SpotPriceHistory": [*[r for r in fitting if r["Timestamp"] > start], *before]}
 
 
@@ -137,6 +137,25 @@ def test_recorded_history_is_told_oldest_first_and_as_it_was() -> None:
     assert found[0].at <= span.start < found[1].at
     assert [p.at for p in found] == sorted(p.at for p in found)
     assert len(found) == 1 + sum(span.start < row["Timestamp"] < span.end for row in mine)
+
+
+def test_both_names_of_one_product_are_one_price() -> None:
+    def row(product: str, usd: str) -> dict[str, Any]:
+        return {
+            "InstanceType": "g5.xlarge",
+            "AvailabilityZone": "us-east-1a",
+            "ProductDescription": product,
+            "SpotPrice": usd,
+            "Timestamp": START,
+        }
+
+    rows = [row("Linux/UNIX", "0.40"), row("Linux/UNIX (Amazon VPC)", "0.41")]
+    thing = priced(Kind.COMPUTE, "g5.xlarge", market=Market.SPOT)
+    span = Span(START, START + timedelta(hours=1))
+    for order in (rows, rows[::-1]):
+        clients = Clients(lambda *_, order=order: History(order))
+        (point,) = prices.price_points(clients, thing, span, lambda: span.end)
+        assert point.usd == Decimal("0.40")
 
 
 minutes = st.integers(0, 10_000).map(lambda count: START + timedelta(minutes=count))
