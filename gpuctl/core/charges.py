@@ -84,7 +84,11 @@ def billed_span(usage: Usage, now: datetime) -> Span:
     """[start, start + max(minimum, run)); a run without an end is counted until `now`."""
     rule = rule_for(usage.provider, usage.kind)
     end = usage.end if usage.end is not None else max(usage.start, now)
-    return Span(usage.start, max(end, usage.start + timedelta(seconds=rule.minimum_s)))
+    shortest = rule.minimum_s
+    if rule.unit is Unit.GB and usage.end is not None:
+        # Traffic is paid by size: noted at an instant, it still has to fall into some second.
+        shortest = 1
+    return Span(usage.start, max(end, usage.start + timedelta(seconds=shortest)))
 
 
 def is_waived(usage: Usage) -> bool:

@@ -34,7 +34,9 @@ from gpuctl.core.rules import rule_for
 from gpuctl.core.span import format_time, parse_time
 
 VERSION = 1
-_DECIMAL = re.compile(r"-?\d{1,30}(\.\d{1,30})?\Z")
+_DECIMAL = re.compile(r"-?[0-9]{1,30}(\.[0-9]{1,30})?\Z")
+_LONE_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+_YEARS = range(1970, 3000)
 
 
 class RecordError(ValueError):
@@ -353,7 +355,17 @@ def read_line(text: str) -> Event:
         raise RecordError(f"not JSON: {error}") from None
     if not isinstance(record, dict):
         raise RecordError("a record is a JSON object")
+    if _LONE_SURROGATE.search(text) and not _encodes(record):
+        raise RecordError("not JSON: half of a surrogate pair is no character")
     return read_record(record)
+
+
+def _encodes(record: Mapping[str, Any]) -> bool:
+    try:
+        json.dumps(record, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _no_float(text: str) -> Any:
@@ -408,6 +420,9 @@ def _check(event: Event) -> None:
         case Usage():
             if event.end is not None and event.end < event.start:
                 raise RecordError("end: is before start")
+            for name, at in (("start", event.start), ("end", event.end)):
+                if at is not None and at.year not in _YEARS:
+                    raise RecordError(f"{name}: no machine ran in {at.year}")
         case Split():
             if event.until <= event.since:
                 raise RecordError("to: is not after from")

@@ -6,11 +6,12 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 _RFC3339 = re.compile(
-    r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.\d+)?([Zz]|[+-]\d\d:\d\d)\Z"
+    r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.\d+)?([Zz]|[+-]\d\d:\d\d)\Z",
+    re.ASCII,
 )
-_DATE = re.compile(r"(\d{4})-(\d\d)-(\d\d)\Z")
-_MONTH = re.compile(r"(\d{4})-(\d\d)\Z")
-_DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?\Z")
+_DATE = re.compile(r"(\d{4})-(\d\d)-(\d\d)\Z", re.ASCII)
+_MONTH = re.compile(r"(\d{4})-(\d\d)\Z", re.ASCII)
+_DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?\Z", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,7 @@ def parse_moment(text: str) -> datetime:
 
 def format_time(moment: datetime) -> str:
     """RFC 3339 in UTC with `Z`."""
-    return utc(moment).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return utc(moment).replace(tzinfo=None).isoformat() + "Z"
 
 
 def parse_duration(text: str) -> timedelta:

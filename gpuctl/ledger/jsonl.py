@@ -14,7 +14,7 @@ def read_file(path: Path) -> Sequence[tuple[int, Event]]:
     """(line number, event) of a whole file. ConfigError names every bad line and its field."""
     try:
         text = path.read_text(encoding="utf-8")
-    except (FileNotFoundError, IsADirectoryError, PermissionError) as error:
+    except OSError as error:
         raise NotFound(f"{path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise ConfigError([Problem(str(path), None, None, f"is not UTF-8: {error}")]) from error

@@ -27,7 +27,7 @@ def ledger(test):
         03-10 16:00      adjust acme/vision -1.20
         = acme/vision 0.459
 
-    Times are UTC in 2025; `=` lines are exact to 10 decimals, complete, and `idle` is nobody's part.
+    Times are UTC in 2025; `=` lines are exact to 10 decimals, complete; `idle` is nobody's part.
     """
 
     def run():
@@ -113,7 +113,7 @@ def _event(number, when, verb, words, events):
 
 def _place(text):
     provider, *rest = text.split("/")
-    return provider, *(rest + [None, None])[:2]
+    return provider, *[*rest, None, None][:2]
 
 
 def _runs(event, resource):

@@ -1,5 +1,6 @@
-"""Ledgers as hypothesis draws them: all kinds on both clouds, across months and changes of clocks."""
+"""Ledgers as hypothesis draws them: all kinds, both clouds, across months and changed clocks."""
 
+import itertools
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -7,6 +8,7 @@ from hypothesis import strategies as st
 
 from gpuctl.core.events import Adjust, Price, Split, Switch, Usage
 from gpuctl.core.model import EndedBy, Evidence, Kind, Market
+from gpuctl.core.pricebook import price_key
 from gpuctl.core.rules import rule_for
 from gpuctl.core.span import Span
 
@@ -95,7 +97,7 @@ def splits(draw, base, resource, number):
     """Of one resource, never overlapping: the cuts are sorted first."""
     edges = sorted(draw(st.sets(moments(base), min_size=2, max_size=4)))
     found = []
-    for index, (since, until) in enumerate(zip(edges, edges[1:], strict=False)):
+    for index, (since, until) in enumerate(itertools.pairwise(edges)):
         names = draw(st.lists(st.sampled_from(PROJECTS), min_size=1, max_size=3, unique=True))
         shares = {name: draw(st.integers(1, 200).map(Decimal)) for name in names}
         found.append(
@@ -155,8 +157,6 @@ def stories(draw, kinds=tuple(Kind), priced=False):
 
 def _without_market_conflicts(prices):
     """Disks and traffic know no market: two prices that differ in it alone would contradict."""
-    from gpuctl.core.pricebook import price_key
-
     found = {}
     for price in prices:
         found.setdefault((price_key(price), price.since), price)

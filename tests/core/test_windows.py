@@ -1,5 +1,6 @@
 """What holds for every ledger: order does not matter, and nothing is lost between the parts."""
 
+import itertools
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -48,7 +49,7 @@ def test_adjacent_windows_sum_to_the_whole(story, data):
     span = whole(base)
     cuts = [span.start, *sorted(edges), span.end]
     parts = []
-    for start, end in zip(cuts, cuts[1:], strict=False):
+    for start, end in itertools.pairwise(cuts):
         parts += bill(events, fixed(Span(start, end)), now(base)).charges
     at_once = bill(events, fixed(span), now(base)).charges
     names = ("usage", "project", "rate", "absorbed", "free")
@@ -146,7 +147,7 @@ def test_the_billed_stretch_is_covered_once(story):
             continue
         assert (mine[0][0], max(end for _, end in mine)) == (stretch.start, stretch.end)
         if run.resource not in splits:
-            assert all(a[1] == b[0] for a, b in zip(mine, mine[1:], strict=False))
+            assert all(a[1] == b[0] for a, b in itertools.pairwise(mine))
 
 
 @pytest.mark.parametrize("base", BASES)
