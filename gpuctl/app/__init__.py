@@ -1,9 +1,14 @@
 """The verbs. They orchestrate the ports and return values; they never print."""
 
-from dataclasses import dataclass
+from __future__ import annotations
 
-from gpuctl.config.model import Settings
-from gpuctl.core.ports import BootScript, Clock, Clouds, Ledger, NewId, Progress, Reach, Sleep
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    # Every verb imports this package, and those of money need none of it.
+    from gpuctl.config.model import Settings
+    from gpuctl.core.ports import BootScript, Clock, Clouds, Ledger, NewId, Progress, Reach, Sleep
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,12 +9,14 @@ from gpuctl.app import App
 from gpuctl.app.gather import Silence
 from gpuctl.app.pricing import fetch_prices
 from gpuctl.app.sync import Synced, sync
+from gpuctl.core.books import books
 from gpuctl.core.events import Price, Usage
 from gpuctl.core.meter import per_hour, priced
 from gpuctl.core.model import Billable, Down, Leftover, Machine, State
 from gpuctl.core.ports import CloudRef
 from gpuctl.core.pricebook import PriceBook
 from gpuctl.core.span import Span, format_time
+from gpuctl.core.sync import removed
 
 _MONTH_HOURS = 730
 
@@ -69,6 +71,8 @@ def fix(app: App, findings: Sequence[Finding]) -> Sequence[Finding]:
                 provider.stop(finding.machine.id, Down.END)
             elif finding.leftover is not None:
                 provider.remove(finding.leftover)
+                known = books(app.ledger.events())
+                app.ledger.append(removed(known, finding.leftover, app.clock()))
         ended.append(finding)
     sync(app)
     return ended

@@ -72,6 +72,14 @@ def spent_this_month(
     )
 
 
+def left_in_month(app: App, now: datetime) -> Fraction | None:
+    """What `limits.month` leaves for all projects together; None = no ceiling is set."""
+    ceiling = app.settings.limits.month
+    if ceiling is None:
+        return None
+    return Fraction(ceiling) - spent_this_month(app.ledger.events(), now)
+
+
 def refuse_over_budget(app: App, budget: Budget, worst: Fraction, now: datetime) -> None:
     """Raise BudgetExceeded where a hard limit leaves no room for anything at all.
 
@@ -84,10 +92,8 @@ def refuse_over_budget(app: App, budget: Budget, worst: Fraction, now: datetime)
             hint=f"gpuctl config set client.{budget.project.replace('/', '.project.')}"
             ".budget.month AMOUNT",
         )
-    ceiling = app.settings.limits.month
-    if ceiling is not None and spent_this_month(app.ledger.events(), now) + worst > Fraction(
-        ceiling
-    ):
+    ceiling, room = app.settings.limits.month, left_in_month(app, now)
+    if room is not None and worst > room:
         raise BudgetExceeded(
             f"at worst this would cost {decimal_text(worst, 2)} USD, "
             f"and limits.month allows {ceiling} USD in all",

@@ -20,7 +20,12 @@ class Section:
 def doctor(app: App) -> Sequence[Section]:
     """Check this computer and every account; raises nothing, a failure is a check that failed."""
     sections = [Section(name="here", checks=tuple(_here(app)))]
-    for ref in app.clouds.accounts():
+    try:
+        refs = app.clouds.accounts()
+    except GpuctlError as error:
+        refused = Check(name="accounts", ok=False, says=error.message, fix=error.hint)
+        return [*sections, Section(name="accounts", checks=(refused,))]
+    for ref in refs:
         with app.progress.step(f"checking {ref}"):
             sections.append(Section(name=str(ref), checks=tuple(_cloud(app, ref))))
     return sections

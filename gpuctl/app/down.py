@@ -6,11 +6,11 @@ from datetime import timedelta
 from fractions import Fraction
 
 from gpuctl.app import App
-from gpuctl.app.fleet import Shown, pick, show
+from gpuctl.app.fleet import Shown, owner, pick, show
 from gpuctl.app.receipt import Receipt, receipt
 from gpuctl.app.settle import outcome_of
 from gpuctl.app.sync import Synced, note_machine, sync
-from gpuctl.core.errors import GpuctlError, LedgerError, NotFound, UsageProblem
+from gpuctl.core.errors import Busy, GpuctlError, LedgerError, NotFound
 from gpuctl.core.events import Event, Intent
 from gpuctl.core.model import Down, Machine, State
 from gpuctl.core.ports import CloudRef, Provider
@@ -38,7 +38,9 @@ def chosen(
         found = [pick(synced.machines, name) for name in names]
         return list({machine.id: machine for machine in found}.values())
     if project is not None:
-        costing = [machine for machine in costing if machine.project == project]
+        costing = [
+            machine for machine in costing if owner(synced.books, machine, synced.at) == project
+        ]
         if not costing:
             raise NotFound(f"no machine runs for {project}", hint="gpuctl ps")
     if everything or (project is not None and len(costing) == 1):
@@ -115,7 +117,7 @@ def _until_ended(app: App, provider: Provider, machine: Machine, how: Down) -> M
         if fresh.state in wanted:
             return fresh
         if app.clock() >= until:
-            raise UsageProblem(
+            raise Busy(
                 f"{machine.name} is still {fresh.state} after {ENDED_WITHIN.seconds // 60} minutes",
                 hint=f"gpuctl down {machine.name}",
             )
@@ -129,9 +131,19 @@ def _vanished(provider: Provider, machine: Machine) -> Machine:
 
 def _account(app: App, ref: CloudRef, machine: Machine, errors: list[GpuctlError]) -> Shown:
     try:
-        note_machine(app, machine, ref.payer)
-        known = sync(app, refs=[ref]).books
+        # First the listing, which also fetches the prices of what ended; then this very machine.
+        _list_again(app, ref, machine)
+        known = note_machine(app, machine, ref.payer)
     except LedgerError as error:
         errors.append(error)
         return Shown(machine=machine, project=machine.project, hourly=None, cost=Fraction(0))
     return show(app.ledger.events(), known, [machine], app.clock())[0]
+
+
+def _list_again(app: App, ref: CloudRef, machine: Machine) -> None:
+    try:
+        sync(app, refs=[ref])
+    except LedgerError:
+        raise
+    except GpuctlError as error:
+        app.progress.note(f"{machine.name} has ended; its last prices come later: {error.message}")

@@ -7,7 +7,7 @@ from decimal import Decimal
 from fractions import Fraction
 
 from gpuctl.app import App
-from gpuctl.app.budget import Budget, budget_of, refuse_over_budget
+from gpuctl.app.budget import Budget, budget_of, left_in_month, refuse_over_budget
 from gpuctl.app.pricing import fetch_prices
 from gpuctl.app.sync import Synced
 from gpuctl.config.model import Template
@@ -19,6 +19,9 @@ from gpuctl.core.ports import CloudRef
 from gpuctl.core.pricebook import PriceBook
 from gpuctl.core.rules import billing_zone
 from gpuctl.core.span import Month, Span, format_duration
+
+_SHORTEST = timedelta(minutes=5)
+"""A machine that a budget ends sooner is not worth its start."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,10 +67,24 @@ class Plan:
     @property
     def worst(self) -> Fraction | None:
         """USD if it runs until its deadline at this price."""
-        if self.hourly is None:
-            return None
-        lifetime = self.deadline - self.made_at
-        return self.hourly * Fraction(int(lifetime.total_seconds()), 3_600)
+        return self.worst_of(self.offers[0])
+
+    def hourly_of(self, offer: Offer) -> Fraction | None:
+        """USD an hour of another offer, with disk and address."""
+        return replace(self, machine_hourly=offer.hourly).hourly
+
+    def worst_of(self, offer: Offer) -> Fraction | None:
+        """USD if that offer is taken and runs until its deadline."""
+        hourly = self.hourly_of(offer)
+        lifetime = self.deadline_of(offer) - self.made_at
+        return None if hourly is None else hourly * Fraction(int(lifetime.total_seconds()), 3_600)
+
+    def deadline_of(self, offer: Offer) -> datetime:
+        """A budget in dollars is a deadline too: the moment at which it is used up."""
+        budget, hourly = self.template.budget, self.hourly_of(offer)
+        if budget is None or hourly is None:
+            return self.deadline
+        return min(self.deadline, self.made_at + affordable(budget, hourly))
 
 
 def make_plan(
@@ -90,7 +107,8 @@ def make_plan(
     skipped = tuple(_skipped(offers, want))
     if not candidates:
         raise nothing_to_try(template, skipped)
-    _refuse_over_limits(app, synced, candidates[0])
+    _refuse_over_machines(app, synced)
+    candidates, dear = _within_hourly_limit(app, candidates)
     adopted = next((m for m in synced.machines if m.name == name and _stopped(m)), None)
     disk, address = _extras(app, ref, candidates[0], template, now)
     budget = budget_of(app, project, now)
@@ -100,7 +118,7 @@ def make_plan(
         template=template,
         ref=ref,
         offers=tuple(candidates),
-        skipped=skipped,
+        skipped=(*skipped, *dear),
         want=want,
         adopted=adopted,
         deadline=now + app.settings.lifetime(template),
@@ -111,9 +129,9 @@ def make_plan(
         budget=budget,
         made_at=now,
     )
-    plan = _within_budget(plan, template.budget)
+    plan = _within_budget(plan)
     refuse_over_budget(app, budget, plan.worst or Fraction(0), now)
-    return plan
+    return _without_dearer(app, plan)
 
 
 def nothing_to_try(template: Template, skipped: Sequence[Attempt]) -> CannotFill:
@@ -146,23 +164,45 @@ def _skipped(offers: Sequence[Offer], want: Want) -> Sequence[Attempt]:
     return list(seen.values())
 
 
-def _refuse_over_limits(app: App, synced: Synced, first: Offer) -> None:
-    limits = app.settings.limits
+def _refuse_over_machines(app: App, synced: Synced) -> None:
+    most = app.settings.limits.max_machines
     running = [m for m in synced.machines if m.state in (State.STARTING, State.RUNNING)]
-    if limits.max_machines is not None and len(running) >= limits.max_machines:
+    if most is not None and len(running) >= most:
         names = ", ".join(sorted(machine.name for machine in running))
         raise BudgetExceeded(
-            f"{len(running)} machines run already ({names}) "
-            f"and limits.max_machines is {limits.max_machines}",
+            f"{len(running)} machines run already ({names}) and limits.max_machines is {most}",
             hint="gpuctl down NAME",
         )
-    allowed = limits.max_hourly
-    if allowed is not None and first.hourly is not None and first.hourly > allowed:
+
+
+def _within_hourly_limit(
+    app: App, offers: Sequence[Offer]
+) -> tuple[Sequence[Offer], Sequence[Attempt]]:
+    """The offers that `limits.max_hourly` allows, and those that it does not."""
+    allowed = app.settings.limits.max_hourly
+    if allowed is None:
+        return offers, ()
+    dear = [offer for offer in offers if offer.hourly is not None and offer.hourly > allowed]
+    fit = [offer for offer in offers if offer not in dear]
+    if not fit:
+        first = dear[0]
         raise BudgetExceeded(
             f"{first.type} costs {first.hourly} USD an hour in {first.zone}, "
             f"and limits.max_hourly is {allowed}",
             hint="gpuctl config set limits.max_hourly AMOUNT",
         )
+    return fit, [_left_out(offer, "limits.max_hourly", f"over {allowed} USD/h") for offer in dear]
+
+
+def _left_out(offer: Offer, code: str, reason: str) -> Attempt:
+    return Attempt(
+        type=offer.type,
+        zone=offer.zone,
+        market=offer.market,
+        outcome="skipped",
+        code=code,
+        reason=f"{offer.hourly} USD/h is {reason}",
+    )
 
 
 def _extras(
@@ -195,19 +235,42 @@ def _thing(offer: Offer, kind: Kind, sku: str, unit: Unit) -> Priced:
     )
 
 
-def _within_budget(plan: Plan, session_budget: Decimal | None) -> Plan:
-    """A budget in dollars is a deadline too: the moment at which it is used up."""
-    if session_budget is None:
+def affordable(budget: Decimal, hourly: Fraction) -> timedelta:
+    """How long a budget lasts at a price, in whole seconds."""
+    return timedelta(seconds=int(Fraction(budget) * 3_600 / hourly))
+
+
+def _within_budget(plan: Plan) -> Plan:
+    budget = plan.template.budget
+    if budget is None:
         return plan
     if plan.hourly is None:
         raise UsageProblem(
             "a budget in dollars needs a price, and there is none for this machine",
             hint="gpuctl up --ttl 4h",
         )
-    affordable = timedelta(seconds=int(Fraction(session_budget) * 3_600 / plan.hourly))
-    if affordable < timedelta(minutes=5):
+    lasts = affordable(budget, plan.hourly)
+    if lasts < _SHORTEST:
         raise BudgetExceeded(
-            f"{session_budget} USD buy {format_duration(affordable)} of {plan.offers[0].type}",
+            f"{budget} USD buy {format_duration(lasts)} of {plan.offers[0].type}",
             hint="gpuctl up --budget MORE",
         )
-    return replace(plan, deadline=min(plan.deadline, plan.made_at + affordable))
+    return replace(plan, deadline=plan.deadline_of(plan.offers[0]))
+
+
+def _without_dearer(app: App, plan: Plan) -> Plan:
+    """Fallbacks may cost more than the first offer: those that budget or ceiling forbid go."""
+    room = left_in_month(app, plan.made_at)
+    kept, dear = [], []
+    for offer in plan.offers:
+        worst = plan.worst_of(offer)
+        short = plan.deadline_of(offer) - plan.made_at < min(
+            _SHORTEST, plan.deadline - plan.made_at
+        )
+        if room is not None and worst is not None and worst > room:
+            dear.append(_left_out(offer, "limits.month", "more than limits.month leaves"))
+        elif short:
+            dear.append(_left_out(offer, "budget", "more than the budget buys"))
+        else:
+            kept.append(offer)
+    return replace(plan, offers=tuple(kept), skipped=(*plan.skipped, *dear))

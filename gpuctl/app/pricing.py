@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from gpuctl.app import App
 from gpuctl.core.books import Books
@@ -11,19 +11,30 @@ from gpuctl.core.events import Event, Price, Usage
 from gpuctl.core.meter import priced
 from gpuctl.core.model import Market, Priced, PricePoint
 from gpuctl.core.ports import CloudRef, Provider
-from gpuctl.core.pricebook import price_key
+from gpuctl.core.pricebook import PriceBook, price_key
 from gpuctl.core.rules import MARKET_KINDS
 from gpuctl.core.span import Span, format_time
 
 _THREADS = 8
 
+KEPT = timedelta(days=90)
+"""So long a spot price can still be asked for (EC2 DescribeSpotPriceHistory)."""
+
 
 def record_prices(
     app: App, before: Books, after: Books, refs: Mapping[tuple[str, str], CloudRef]
 ) -> None:
-    """Fetch the prices of runs that are open, or that ended since the last look."""
-    open_before = {usage.id for usage in before.usages if usage.end is not None}
-    fresh = [usage for usage in after.usages if usage.end is None or usage.id not in open_before]
+    """Fetch the prices of runs that are open, that ended since the last look, or have none yet."""
+    over = {usage.id for usage in before.usages if usage.end is not None}
+    book = PriceBook(event for event in app.ledger.events() if isinstance(event, Price))
+    oldest = app.clock() - KEPT
+    fresh = [
+        usage
+        for usage in after.usages
+        if usage.end is None
+        or usage.id not in over
+        or (usage.end > oldest and book.at(priced(usage), usage.start) is None)
+    ]
     by_ref: dict[CloudRef, list[Usage]] = {}
     for usage in fresh:
         ref = refs.get((usage.provider, usage.account or ""))

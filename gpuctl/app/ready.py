@@ -6,10 +6,10 @@ from gpuctl.app import App
 from gpuctl.app.settle import outcome_of
 from gpuctl.app.sync import note_machine
 from gpuctl.core.books import books
-from gpuctl.core.errors import GpuctlError, NotFound
+from gpuctl.core.errors import GpuctlError, LedgerError, NotFound
 from gpuctl.core.events import Armed, Intent
 from gpuctl.core.model import Down, Machine, MachineId, State
-from gpuctl.core.ports import Provider
+from gpuctl.core.ports import CloudRef, Provider
 from gpuctl.core.span import format_time
 
 RUNNING_WITHIN = timedelta(minutes=10)
@@ -23,10 +23,11 @@ class NotReady(GpuctlError):
     """The machine died or never answered; it was ended, so that it cannot cost any more."""
 
 
-def wait_until_ready(app: App, provider: Provider, machine: Machine) -> Machine:
+def wait_until_ready(app: App, ref: CloudRef, machine: Machine) -> Machine:
     """Wait, then return the machine as it is. NotReady after it was ended for not being so."""
+    provider = app.clouds.connect(ref)
     with app.progress.step(f"{machine.name} is starting"):
-        machine = _until_running(app, provider, machine)
+        machine = _until_running(app, provider, machine, ref.payer)
     app.reach.introduce(machine, provider.host_keys(machine.id))
     with app.progress.step("waiting for SSH and the dead-man's switch"):
         deadline = _until_armed(app, machine)
@@ -41,7 +42,7 @@ def wait_until_ready(app: App, provider: Provider, machine: Machine) -> Machine:
     return machine
 
 
-def _until_running(app: App, provider: Provider, machine: Machine) -> Machine:
+def _until_running(app: App, provider: Provider, machine: Machine, payer: str | None) -> Machine:
     until = app.clock() + RUNNING_WITHIN
     while True:
         fresh = _get(provider, machine.id)
@@ -49,7 +50,7 @@ def _until_running(app: App, provider: Provider, machine: Machine) -> Machine:
             if fresh.state is State.RUNNING and fresh.address is not None:
                 return fresh
             if fresh.state in (State.GONE, State.STOPPED, State.STOPPING):
-                note_machine(app, fresh, None)
+                note_machine(app, fresh, payer)
                 reason = fresh.ending.reason if fresh.ending else fresh.state.value
                 raise NotReady(
                     f"{machine.name} ended before it was ready: {reason}",
@@ -107,6 +108,11 @@ def _end(app: App, provider: Provider, machine: Machine) -> None:
         at=app.clock(),
         machine=str(machine.id),
     )
-    app.ledger.append([intent])
+    try:
+        app.ledger.append([intent])
+    except LedgerError:
+        # An unarmed machine is ended whatever the ledger says: nothing else would end it.
+        provider.stop(machine.id, Down.END)
+        raise
     provider.stop(machine.id, Down.END)
     app.ledger.append([outcome_of(app, intent, "done", machine=str(machine.id))])

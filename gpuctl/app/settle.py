@@ -6,11 +6,12 @@ from datetime import timedelta
 from gpuctl.app import App
 from gpuctl.core.books import Books, books
 from gpuctl.core.errors import GpuctlError
-from gpuctl.core.events import Intent, Outcome
+from gpuctl.core.events import Event, Intent, Outcome
 from gpuctl.core.model import Down, Machine
 from gpuctl.core.orders import read_order
 from gpuctl.core.ports import CloudRef
 from gpuctl.core.snapshot import read_machine
+from gpuctl.core.sync import switches
 
 GIVE_UP = timedelta(minutes=15)
 """An order of which no trace is found so long after it was sent never arrived."""
@@ -23,7 +24,7 @@ def settle(
     refs: Mapping[tuple[str, str], CloudRef],
 ) -> Books:
     """Find out what became of each open intent; what cannot be told stays open."""
-    outcomes = []
+    facts: list[Event] = []
     for intent in known.unsettled:
         lease = known.leases.get(intent.lease)
         ref = refs.get((lease.provider, lease.account)) if lease is not None else None
@@ -31,34 +32,40 @@ def settle(
             continue
         try:
             if intent.verb == "start":
-                outcome = _settle_start(app, intent, machines, ref)
+                facts += _settle_start(app, known, intent, machines, ref)
             else:
-                outcome = _settle_stop(app, known, intent, ref)
+                facts.append(_settle_stop(app, known, intent, machines, ref))
         except GpuctlError as error:
             app.progress.note(f"an open {intent.verb} could not be settled: {error.message}")
-            continue
-        if outcome is not None:
-            outcomes.append(outcome)
-    if not outcomes:
+    if not facts:
         return known
-    app.ledger.append(outcomes)
+    app.ledger.append(facts)
     return books(app.ledger.events())
 
 
 def _settle_start(
-    app: App, intent: Intent, machines: Sequence[Machine], ref: CloudRef
-) -> Outcome | None:
+    app: App, known: Books, intent: Intent, machines: Sequence[Machine], ref: CloudRef
+) -> Sequence[Event]:
     listed = next((machine for machine in machines if machine.lease == intent.lease), None)
     machine = listed or app.clouds.connect(ref).find(read_order(intent.order))
     if machine is not None:
         app.progress.note(f"found {machine.name} ({machine.id.native}) of an interrupted up")
-        return outcome_of(app, intent, "done", machine=str(machine.id))
+        project = known.leases[intent.lease].project
+        # A VM that was started again: what stood before (its disk) goes over to the new lease.
+        taken = switches(known, str(machine.id), project, intent.at)
+        return [outcome_of(app, intent, "done", machine=str(machine.id)), *taken]
     if app.clock() - intent.at < GIVE_UP:
-        return None
-    return outcome_of(app, intent, "failed", code="never-launched")
+        return []
+    return [outcome_of(app, intent, "failed", code="never-launched")]
 
 
-def _settle_stop(app: App, known: Books, intent: Intent, ref: CloudRef) -> Outcome | None:
+def _settle_stop(
+    app: App, known: Books, intent: Intent, machines: Sequence[Machine], ref: CloudRef
+) -> Outcome:
+    now = next((machine for machine in machines if str(machine.id) == intent.machine), None)
+    if now is not None and now.lease != intent.lease:
+        # Google's names are used again: what was to be ended has ended, and another began.
+        return outcome_of(app, intent, "done", machine=intent.machine, code="other-lease")
     seen = known.seen.get(intent.machine or "")
     if seen is None:
         return outcome_of(app, intent, "failed", code="unknown-machine")

@@ -1,7 +1,8 @@
 """Ledger <-> clouds: at the start of every command that talks to a cloud."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 
 from gpuctl.app import App
 from gpuctl.app.gather import Silence, ask
@@ -9,8 +10,8 @@ from gpuctl.app.pricing import record_prices
 from gpuctl.app.settle import settle
 from gpuctl.core import sync as core
 from gpuctl.core.books import Books, books
-from gpuctl.core.errors import GpuctlError
-from gpuctl.core.model import Ending, Leftover, Machine
+from gpuctl.core.errors import GpuctlError, NotFound
+from gpuctl.core.model import Down, Ending, Leftover, Machine, State
 from gpuctl.core.ports import CloudRef, Provider
 from gpuctl.core.snapshot import read_machine
 
@@ -19,6 +20,7 @@ from gpuctl.core.snapshot import read_machine
 class Synced:
     """What the clouds show now, and the ledger after it learnt of it."""
 
+    at: datetime
     machines: tuple[Machine, ...]
     leftovers: tuple[Leftover, ...]
     books: Books
@@ -49,24 +51,48 @@ def sync(app: App, *, refs: Sequence[CloudRef] | None = None, leftovers: bool = 
     before = settle(app, books(app.ledger.events()), machines, found)
     accounts = frozenset(found)
     missing = core.unlisted(before, accounts, {str(machine.id) for machine in machines})
+    after_them = _ask_after(app, before, missing, found)
+    machines += after_them.shown
     sighting = core.Sighting(
         at=app.clock(),
         accounts=accounts,
         machines=machines,
         leftovers=remaining,
-        endings=_endings(app, before, missing, found),
+        endings=after_them.endings,
+        unsure=frozenset(after_them.unsure),
         payers={key: ref.payer for key, ref in found.items() if ref.payer is not None},
     )
     app.ledger.append(core.plan(before, sighting))
     after = books(app.ledger.events())
     record_prices(app, before, after, found)
+    _tidy(app, before, machines, found)
     return Synced(
+        at=sighting.at,
         machines=tuple(machines),
         leftovers=tuple(remaining),
         books=after,
         silent=answers.silent,
         refs=found,
     )
+
+
+def _tidy(
+    app: App,
+    before: Books,
+    machines: Sequence[Machine],
+    refs: Mapping[tuple[str, str], CloudRef],
+) -> None:
+    """A machine that ended without us leaves its door open: close it, as `down` would have."""
+    for machine in machines:
+        last = before.seen.get(str(machine.id))
+        ended = machine.state in (State.GONE, State.STOPPED)
+        if not ended or last is None or last.snapshot.get("state") == machine.state:
+            continue
+        try:
+            ref = refs[machine.id.provider, machine.id.account]
+            app.clouds.connect(ref).stop(machine.id, Down.END)
+        except GpuctlError as error:
+            app.progress.note(f"{machine.name}: what it left could not be tidied: {error.message}")
 
 
 def note_machine(app: App, machine: Machine, payer: str | None) -> Books:
@@ -88,23 +114,43 @@ def _distinct(machines: Iterable[Machine]) -> list[Machine]:
     return list({machine.id: machine for machine in machines}.values())
 
 
-def _endings(
+@dataclass(frozen=True, slots=True)
+class _Unlisted:
+    """Machines that no listing showed, each asked for by itself."""
+
+    shown: list[Machine] = field(default_factory=list)
+    """They exist: the listing looked elsewhere (a region was taken out of the settings)."""
+    endings: dict[str, Ending | None] = field(default_factory=dict)
+    unsure: list[str] = field(default_factory=list)
+
+
+def _ask_after(
     app: App,
     known: Books,
     missing: Sequence[str],
     refs: Mapping[tuple[str, str], CloudRef],
-) -> dict[str, Ending | None]:
-    endings: dict[str, Ending | None] = {}
+) -> _Unlisted:
+    found = _Unlisted()
     for machine_id in missing:
         seen = known.seen.get(machine_id)
         if seen is None:
-            endings[machine_id] = None
+            found.endings[machine_id] = None
             continue
         machine = read_machine(seen.snapshot)
-        ref = refs[machine.id.provider, machine.id.account]
+        provider = app.clouds.connect(refs[machine.id.provider, machine.id.account])
         try:
-            endings[machine_id] = app.clouds.connect(ref).ending(machine.id)
+            found.shown.append(provider.get(machine.id))
+        except NotFound:
+            found.endings[machine_id] = _ending(app, provider, machine)
         except GpuctlError as error:
-            app.progress.note(f"{machine.name}: how it ended could not be asked: {error.message}")
-            endings[machine_id] = None
-    return endings
+            app.progress.note(f"{machine.name} could not be asked for: {error.message}")
+            found.unsure.append(machine_id)
+    return found
+
+
+def _ending(app: App, provider: Provider, machine: Machine) -> Ending | None:
+    try:
+        return provider.ending(machine.id)
+    except GpuctlError as error:
+        app.progress.note(f"{machine.name}: how it ended could not be asked: {error.message}")
+        return None

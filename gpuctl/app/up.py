@@ -1,42 +1,33 @@
-"""`up`: give a project a machine. Intent before effect, one token an attempt, armed or ended."""
+"""`up`: give a project a machine, or find the one that it has."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import Decimal
+from fractions import Fraction
 
 from gpuctl.app import App
-from gpuctl.app.door import access_of
-from gpuctl.app.fleet import Shown, show
+from gpuctl.app.fleet import Shown, owner, show
+from gpuctl.app.launch import NothingStarted, attempt_of, launch
 from gpuctl.app.plan import Attempt, Plan, make_plan
-from gpuctl.app.pricing import price_event
+from gpuctl.app.pricing import record_prices
 from gpuctl.app.ready import wait_until_ready
-from gpuctl.app.settle import outcome_of
 from gpuctl.app.sync import Synced, note_machine, sync
 from gpuctl.config.model import Template
-from gpuctl.core.errors import CannotFill, GpuctlError, NoZoneCapacity, UnknownOutcome, UsageProblem
-from gpuctl.core.events import Event, Intent, Leased
-from gpuctl.core.model import (
-    Kind,
-    Machine,
-    Market,
-    Offer,
-    Order,
-    Priced,
-    PricePoint,
-    State,
-    Unit,
-    Want,
-)
+from gpuctl.core.books import books
+from gpuctl.core.errors import CannotFill, ListingIncomplete, UsageProblem
+from gpuctl.core.events import Intent
+from gpuctl.core.model import Machine, Offer, State, Want
 from gpuctl.core.names import client_of
-from gpuctl.core.offers import after
-from gpuctl.core.orders import write_order
 from gpuctl.core.ports import CloudRef
-from gpuctl.core.sync import switches
+from gpuctl.core.sync import PATIENCE
+
+__all__ = ["Asked", "NothingStarted", "Up", "apply_flags", "next_name", "up"]
 
 _RETRY_S = 30.0
 """Between two rounds of `--wait`: spot capacity moves in minutes, not seconds."""
+_DOUBT_S = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,16 +52,6 @@ class Up:
     existed: bool = False
 
 
-class NothingStarted(GpuctlError):
-    """All offers were refused: carries what was tried, for `attempts` in the output."""
-
-    exit_code = 5
-
-    def __init__(self, error: CannotFill, attempts: Sequence[Attempt]) -> None:
-        super().__init__(error.message, hint=error.hint, detail=error.detail)
-        self.attempts = tuple(attempts)
-
-
 def up(app: App, asked: Asked, confirm: Callable[[Plan], bool]) -> Up:
     """Start a machine, or find the one that runs already.
 
@@ -78,11 +59,16 @@ def up(app: App, asked: Asked, confirm: Callable[[Plan], bool]) -> Up:
     """
     ref = app.clouds.of(asked.template.provider, asked.project)
     until = None if asked.wait is None else app.clock() + asked.wait
+    confirm = _asked_once(confirm)
     while True:
         synced, offers, want = _look(app, asked, ref)
         running = _running(synced, asked)
         if running is not None:
-            return _already(app, asked, running, ref)
+            return _already(app, asked, synced, running)
+        if _in_doubt(synced, asked):
+            app.progress.note("whether an earlier up was heard is not known yet; looking again")
+            app.sleep(_DOUBT_S)
+            continue
         try:
             return _try_offers(app, asked, confirm, (synced, offers, want, ref))
         except NothingStarted as error:
@@ -90,6 +76,22 @@ def up(app: App, asked: Asked, confirm: Callable[[Plan], bool]) -> Up:
                 raise
             app.progress.note(f"{error.message.splitlines()[0]} Trying again until {until:%H:%MZ}.")
             app.sleep(_RETRY_S)
+
+
+def _asked_once(confirm: Callable[[Plan], bool]) -> Callable[[Plan], bool]:
+    """Whoever waits for capacity agrees once, and again only to what costs more."""
+    agreed: list[Fraction | None] = []
+
+    def ask(plan: Plan) -> bool:
+        price = plan.hourly
+        if any(most is None or (price is not None and price <= most) for most in agreed):
+            return True
+        if not confirm(plan):
+            return False
+        agreed.append(price)
+        return True
+
+    return ask
 
 
 def _look(app: App, asked: Asked, ref: CloudRef) -> tuple[Synced, Sequence[Offer], Want]:
@@ -101,7 +103,17 @@ def _look(app: App, asked: Asked, ref: CloudRef) -> tuple[Synced, Sequence[Offer
     with app.progress.step("asking the clouds"), ThreadPoolExecutor(2) as pool:
         offers = pool.submit(lambda: app.clouds.connect(ref).offers(want))
         synced = sync(app, refs=refs)
-        return synced, offers.result(), want
+        found = offers.result()
+    for silent in synced.silent:
+        if silent.provider == str(ref):
+            # The project's machine may well run there: a second one would be started beside it.
+            raise ListingIncomplete(
+                f"{ref} could not be listed, so nothing is started there: {silent.reason}",
+                provider=ref.provider,
+                region=silent.region,
+                hint="gpuctl doctor",
+            )
+    return synced, found, want
 
 
 def _running(synced: Synced, asked: Asked) -> Machine | None:
@@ -111,23 +123,46 @@ def _running(synced: Synced, asked: Asked) -> Machine | None:
         if asked.name is not None:
             if machine.name == asked.name:
                 return machine
-        elif machine.project == asked.project:
-            lease = synced.books.leases.get(machine.lease or "")
-            if lease is not None and lease.template == asked.template.name:
-                return machine
+        elif _fits(synced, asked, machine):
+            return machine
     return None
 
 
-def _already(app: App, asked: Asked, machine: Machine, ref: CloudRef) -> Up:
-    if machine.project != asked.project:
+def _fits(synced: Synced, asked: Asked, machine: Machine) -> bool:
+    """Whether it is the project's own, of that template."""
+    lease = synced.books.leases.get(machine.lease or "")
+    same = lease is not None and lease.template == asked.template.name
+    return same and owner(synced.books, machine, synced.at) == asked.project
+
+
+def _in_doubt(synced: Synced, asked: Asked) -> bool:
+    """Whether such a machine was just ordered, and may exist though nobody shows it yet."""
+
+    def same(intent: Intent) -> bool:
+        lease = synced.books.leases.get(intent.lease)
+        if intent.verb != "start" or lease is None:
+            return False
+        if asked.name is not None:
+            return lease.name == asked.name
+        return (lease.project, lease.template) == (asked.project, asked.template.name)
+
+    return any(
+        same(intent) and synced.at - intent.at < PATIENCE for intent in synced.books.unsettled
+    )
+
+
+def _already(app: App, asked: Asked, synced: Synced, machine: Machine) -> Up:
+    project = owner(synced.books, machine, synced.at)
+    if project != asked.project:
         raise UsageProblem(
-            f"{machine.name} is running for {machine.project}",
+            f"{machine.name} is running for {project or 'nobody that gpuctl knows'}",
             hint=f"gpuctl switch {machine.name} {asked.project}, or give another name",
         )
     app.progress.note(f"{machine.name} is up already")
+    ref = synced.ref_of(machine)
     if not asked.detach:
-        machine = wait_until_ready(app, app.clouds.connect(ref), machine)
-    return Up(machine=_shown(app, machine, ref.payer), attempts=(), existed=True)
+        machine = wait_until_ready(app, ref, machine)
+    return Up(machine=_shown(app, machine, ref), attempts=(), existed=True)
 
 
 def _try_offers(
@@ -137,13 +172,18 @@ def _try_offers(
     market: tuple[Synced, Sequence[Offer], Want, CloudRef],
 ) -> Up:
     synced, offers, want, ref = market
+    name = asked.name or next_name(synced, asked)
+    if want.name is None and any(machine.name == name for machine in synced.machines):
+        # A stopped machine starts again where it stands, not where it would be cheapest.
+        want = replace(want, name=name)
+        offers = app.clouds.connect(ref).offers(want)
     try:
         plan = make_plan(
             app,
             synced,
             offers,
             project=asked.project,
-            name=asked.name or next_name(synced, asked),
+            name=name,
             template=asked.template,
             want=want,
             ref=ref,
@@ -153,10 +193,10 @@ def _try_offers(
         raise NothingStarted(error, skipped) from error
     if not confirm(plan) or asked.dry_run:
         return Up(machine=None, attempts=plan.skipped, plan=plan)
-    machine, attempts = _launch(app, plan)
+    machine, attempts = launch(app, plan)
     if not asked.detach:
-        machine = wait_until_ready(app, app.clouds.connect(ref), machine)
-    return Up(machine=_shown(app, machine, ref.payer), attempts=tuple(attempts), plan=plan)
+        machine = wait_until_ready(app, ref, machine)
+    return Up(machine=_shown(app, machine, ref), attempts=tuple(attempts), plan=plan)
 
 
 def next_name(synced: Synced, asked: Asked) -> str:
@@ -164,9 +204,7 @@ def next_name(synced: Synced, asked: Asked) -> str:
     if asked.template.vm is not None:
         return asked.template.vm
     for machine in synced.machines:
-        lease = synced.books.leases.get(machine.lease or "")
-        same = lease is not None and lease.template == asked.template.name
-        if machine.state is State.STOPPED and machine.project == asked.project and same:
+        if machine.state is State.STOPPED and _fits(synced, asked, machine):
             return machine.name
     stem = asked.project.partition("/")[2]
     if not stem[0].isalpha():
@@ -176,139 +214,10 @@ def next_name(synced: Synced, asked: Asked) -> str:
     return next(name for n in range(1, 10_000) if (name := f"{stem}-{n}") not in taken)
 
 
-def attempt_of(offer: Offer, error: CannotFill | None = None) -> Attempt:
-    """An offer as an attempt: started, refused with the code, or skipped with the reason."""
-    outcome = "started" if error is None else "refused" if offer.available else "skipped"
-    return Attempt(
-        type=offer.type,
-        zone=offer.zone or None,
-        market=offer.market,
-        outcome=outcome,
-        code=None if error is None else error.code,
-        reason=offer.reason or (None if error is None else error.message),
-    )
-
-
-def _launch(app: App, plan: Plan) -> tuple[Machine, list[Attempt]]:
-    """Offer after offer until one is accepted; each attempt is in the ledger before it is sent."""
-    provider = app.clouds.connect(plan.ref)
-    lease = _lease(app, plan)
-    app.ledger.append([lease])
-    attempts = list(plan.skipped)
-    offers = list(plan.offers)
-    last: CannotFill | None = None
-    while offers:
-        offer = offers.pop(0)
-        order = _order(app, plan, lease, offer)
-        intent = Intent(
-            id=order.token, lease=lease.id, verb="start", at=app.clock(), order=write_order(order)
-        )
-        app.ledger.append([intent])
-        try:
-            with app.progress.step(f"asking for {offer.type} {offer.market} in {offer.zone}"):
-                machine = provider.start(order)
-        except CannotFill as error:
-            app.ledger.append([outcome_of(app, intent, "failed", code=error.code)])
-            app.progress.note(f"{offer.type} in {offer.zone}: {error.message}")
-            attempts.append(attempt_of(offer, error))
-            offers, last = list(after(offers, offer, error)), error
-        except UnknownOutcome:
-            raise
-        except GpuctlError as error:
-            # Refused for a reason no other offer can mend: the cloud did nothing.
-            app.ledger.append([outcome_of(app, intent, "failed", code=type(error).__name__)])
-            raise
-        else:
-            attempts.append(attempt_of(offer))
-            _record(app, plan, intent, offer, machine)
-            return machine, attempts
-    raise NothingStarted(_all_refused(plan, attempts, last), attempts)
-
-
-def _all_refused(plan: Plan, attempts: Sequence[Attempt], last: CannotFill | None) -> CannotFill:
-    refused = [attempt for attempt in attempts if attempt.outcome == "refused"]
-    lines = "\n".join(f"  {a.type} in {a.zone}: {a.reason}" for a in refused)
-    code = last.code if last is not None else "none"
-    return NoZoneCapacity(
-        f"no machine could be had for {plan.project}; nothing was created, nothing is billed.\n"
-        f"{lines}",
-        code=code,
-        hint=(last.hint if last is not None else None)
-        or f"gpuctl up -p {plan.project} -t {plan.template.name} --wait 2h",
-        detail=last.detail if last is not None else None,
-    )
-
-
-def _record(app: App, plan: Plan, intent: Intent, offer: Offer, machine: Machine) -> None:
-    """The cloud has accepted: outcome, runs, owner and the prices that are known already."""
-    facts: list[Event] = [outcome_of(app, intent, "done", machine=str(machine.id))]
-    app.ledger.append([*facts, *_offer_prices(plan, offer)])
-    known = note_machine(app, machine, plan.ref.payer)
-    app.ledger.append(switches(known, str(machine.id), plan.project, app.clock()))
-
-
-def _offer_prices(plan: Plan, offer: Offer) -> Sequence[Event]:
-    """What the machine would cost on demand, for the saving that the receipt shows."""
-    if offer.on_demand_hourly is None or offer.components:
-        return ()
-    thing = Priced(
-        provider=offer.provider,
-        region=offer.region,
-        zone=None,
-        kind=Kind.COMPUTE,
-        sku=offer.type,
-        market=Market.ON_DEMAND,
-        unit=Unit.HOUR,
-    )
-    point = PricePoint(at=plan.made_at, usd=offer.on_demand_hourly, source=offer.source or "offer")
-    return [price_event(thing, point)]
-
-
-def _lease(app: App, plan: Plan) -> Leased:
-    idle = plan.template.idle_stop
-    return Leased(
-        id=app.new_id(),
-        name=plan.name,
-        project=plan.project,
-        provider=plan.ref.provider,
-        account=app.clouds.connect(plan.ref).account,
-        template=plan.template.name,
-        at=app.clock(),
-        deadline=plan.deadline,
-        ceiling=plan.ceiling,
-        idle_stop_s=None if idle is None else int(idle.total_seconds()),
-        budget=plan.template.budget,
-        payer=plan.ref.payer,
-    )
-
-
-def _order(app: App, plan: Plan, lease: Leased, offer: Offer) -> Order:
-    template = plan.template
-    settings = {} if template.vm is None else {"vm": template.vm}
-    return Order(
-        token=app.new_id(),
-        lease=lease.id,
-        install=app.ledger.install,
-        name=plan.name,
-        project=plan.project,
-        offer=offer,
-        image=template.image or "",
-        disk=template.disk,
-        data=template.data,
-        access=access_of(app, template, lease.deadline),
-        deadline=plan.deadline,
-        max_run=plan.ceiling - plan.made_at,
-        user_data=app.boot(lease, template.user, offer.gpus),
-        subnet=template.subnet,
-        instance_profile=template.instance_profile,
-        max_hourly=template.max_price if offer.market is Market.SPOT else None,
-        adopt=plan.adopted is not None,
-        settings=settings,
-    )
-
-
-def _shown(app: App, machine: Machine, payer: str | None) -> Shown:
-    known = note_machine(app, machine, payer)
+def _shown(app: App, machine: Machine, ref: CloudRef) -> Shown:
+    before = books(app.ledger.events())
+    known = note_machine(app, machine, ref.payer)
+    record_prices(app, before, known, {(machine.id.provider, machine.id.account): ref})
     return show(app.ledger.events(), known, [machine], app.clock())[0]
 
 
