@@ -162,9 +162,15 @@ def test_a_port_is_forwarded_to_loopback_and_nowhere_else(room, wait_for):
         remote = served.getsockname()[1]
         forward = ("-N", "-L", f"127.0.0.1:{local}:127.0.0.1:{remote}")
         with subprocess.Popen(room.ssh.argv(room.port(), *forward)) as tunnel:
-            wait_for(lambda: _connects(local))
-            accepted, _ = served.accept()
-            accepted.close()
+            wait_for(lambda: _listens(local))
+            with socket.create_connection(("127.0.0.1", local), timeout=10) as near:
+                far, _ = served.accept()
+                with far:
+                    near.sendall(b"there")
+                    assert far.recv(5) == b"there"
+                    far.sendall(b"back")
+                    assert near.recv(4) == b"back"
+                assert near.recv(1) == b""
             tunnel.terminate()
     refused = subprocess.run(
         room.ssh.argv(room.port(), "-W", "10.1.2.3:80"),
@@ -174,6 +180,17 @@ def test_a_port_is_forwarded_to_loopback_and_nowhere_else(room, wait_for):
         stdin=subprocess.DEVNULL,
     )
     assert refused.returncode != 0
+
+
+def _listens(port: int) -> bool:
+    """Whether the port is taken: told without a connection, which would be forwarded."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return True
+    return False
 
 
 def _connects(port: int) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+_LAST_TURNS = 10
 
 
 class Loop:
@@ -35,4 +36,6 @@ async def _cancel_all() -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+    for _ in range(_LAST_TURNS):  # transports that are closing need a few turns to be closed
+        await asyncio.sleep(0)
     await asyncio.get_running_loop().shutdown_asyncgens()

@@ -1,5 +1,6 @@
 """One machine's SSH server: real commands, real exit codes, keys only, loopback only."""
 
+import asyncio
 import contextlib
 import os
 from collections.abc import Callable, Mapping
@@ -12,6 +13,7 @@ from gpuctl.sandbox.metal.layout import Layout
 from gpuctl.sandbox.metal.sessions import serve
 from gpuctl.sandbox.metal.sftp import MachineFiles
 
+_GONE_TRIES, _GONE_PAUSE_S = 100, 0.01
 _LOOPBACK = frozenset(("127.0.0.1", "::1", "localhost"))
 
 
@@ -33,6 +35,10 @@ class SshServer:
         for connection in tuple(self.connections):
             connection.abort()
         await self.acceptor.wait_closed()
+        for _ in range(_GONE_TRIES):
+            if not self.connections:
+                return
+            await asyncio.sleep(_GONE_PAUSE_S)
 
 
 def host_key(path: Path) -> asyncssh.SSHKey:
