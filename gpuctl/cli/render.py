@@ -1,7 +1,5 @@
 """Values -> a table, JSON or CSV. Data goes to stdout; everything else to stderr."""
 
-import csv
-import io
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -72,6 +70,9 @@ def as_table(records: Sequence[Record], columns: Sequence[Column]) -> str:
 
 def as_csv(records: Sequence[Record]) -> str:
     """RFC 4180 with a header; cells that a spreadsheet would run as formulas are quoted off."""
+    import csv
+    import io
+
     out = io.StringIO()
     names = list(dict.fromkeys(name for record in records for name in record))
     writer = csv.writer(out, lineterminator="\n")

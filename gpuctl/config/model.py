@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from decimal import Decimal
-from difflib import get_close_matches
 from enum import StrEnum
 from types import MappingProxyType
 
@@ -310,6 +309,8 @@ class Settings:
 
 
 def _missing(what: str, name: str, known: Mapping[str, object], command: str) -> NotFound:
+    from difflib import get_close_matches  # noqa: PLC0415 - only mistakes pay for it
+
     near = get_close_matches(name, list(known), n=1)
     hint = f"did you mean {near[0]}?" if near else command
     names = ", ".join(known) or "none"

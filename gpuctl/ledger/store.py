@@ -17,6 +17,7 @@ from gpuctl.core.events import Event
 from gpuctl.core.interchange import RecordError, canonical, read_line, type_of
 from gpuctl.ledger.chain import GENESIS, link
 from gpuctl.ledger.verdict import Verdict
+from gpuctl.ledger.walk import Walk
 
 APPLICATION_ID = 0x67707563  # "gpuc"
 SCHEMA_VERSION = 1
@@ -100,34 +101,39 @@ class SqliteLedger:
         return added
 
     def verify(self) -> Verdict:
-        """Walk the chain and let SQLite check its own pages; says what is wrong, raises nothing."""
-        problems: list[str] = []
-        count, head = 0, GENESIS
+        """Walk the chain and let SQLite check its own pages; says what is wrong.
+
+        LedgerError only where there is no ledger to walk: a link, no rights, a newer schema.
+        """
+        walk = Walk()
         with self._reading() as db:
-            problems += [
-                f"{self._path}: {row[0]}"
-                for row in db.execute("PRAGMA integrity_check")
-                if row[0] != "ok"
-            ]
-            for seq, id_, body, digest in db.execute(
-                "SELECT seq, id, body, hash FROM events ORDER BY seq"
-            ):
-                count += 1
-                head = link(head, body)
-                problems += self._row_problems(seq, id_, body, count)
-                if digest != head:
-                    problems.append(f"event {seq} ({id_}): its hash does not follow from the chain")
-                    head = digest
-        return Verdict(events=count, head=head, problems=tuple(problems))
+            try:
+                for (says,) in db.execute("PRAGMA integrity_check"):
+                    if says != "ok":
+                        walk.problems.append(f"{self._path}: {says}")
+                for row in db.execute("SELECT seq, id, type, body, hash FROM events ORDER BY seq"):
+                    walk.step(*row)
+                walk.problems += _install_problems(db)
+            except sqlite3.Error as error:
+                walk.problems.append(f"{self._path} cannot be read to its end: {error}")
+        return Verdict(events=walk.count, head=walk.head, problems=tuple(walk.problems))
 
     def backup(self, target: Path) -> None:
         """A complete copy in one consistent state. Refuses to overwrite."""
-        if target.exists():
-            raise LedgerError(f"{target} exists already", hint="name another file")
-        target.parent.mkdir(parents=True, exist_ok=True)
         with self._reading() as db:
-            db.execute("VACUUM INTO ?", (str(target),))
-        target.chmod(0o600)
+            try:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                # Made first, for the owner alone: SQLite fills an empty file, whatever the umask.
+                os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+            except FileExistsError:
+                raise LedgerError(f"{target} exists already", hint="name another file") from None
+            except OSError as error:
+                raise LedgerError(f"{target} cannot be written: {error.strerror}") from error
+            try:
+                db.execute("VACUUM INTO ?", (str(target),))
+            except BaseException:
+                target.unlink()
+                raise
 
     def close(self) -> None:
         """Let go of the file."""
@@ -143,22 +149,12 @@ class SqliteLedger:
                 f"{self._path}: event {seq} cannot be read: {error}", hint="gpuctl ledger verify"
             ) from error
 
-    def _row_problems(self, seq: int, id_: str, body: str, expected: int) -> list[str]:
-        problems = [] if seq == expected else [f"event {expected} is missing"]
-        try:
-            event = read_line(body)
-        except RecordError as error:
-            return [*problems, f"event {seq} ({id_}): {error}"]
-        if event.id != id_:
-            problems.append(f"event {seq}: is called {id_} but says {event.id}")
-        return problems
-
     @contextlib.contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
         with self._lock:
             try:
                 yield self._open()
-            except sqlite3.Error as error:
+            except (sqlite3.Error, OSError) as error:
                 raise self._failed("cannot be read", error) from error
 
     @contextlib.contextmanager
@@ -175,7 +171,7 @@ class SqliteLedger:
                     if db.in_transaction:
                         db.execute("ROLLBACK")
                     raise
-            except sqlite3.Error as error:
+            except (sqlite3.Error, OSError) as error:
                 raise self._failed("cannot be written", error) from error
 
     def _failed(self, what: str, error: Exception) -> LedgerError:
@@ -222,12 +218,24 @@ class SqliteLedger:
         if _versions(db)[0] == 0 and not db.execute("SELECT 1 FROM sqlite_schema").fetchone():
             for statement in _statements(_SCHEMA):
                 db.execute(statement)
-            db.execute("INSERT INTO facts VALUES ('install', ?)", (self._new_install,))
+            db.executemany(
+                "INSERT INTO facts VALUES (?, ?)",
+                [
+                    ("install", self._new_install),
+                    ("install-hash", link(GENESIS, self._new_install)),
+                ],
+            )
             db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         db.execute("COMMIT")
         if _versions(db) != (SCHEMA_VERSION, APPLICATION_ID):
             raise LedgerError(f"{self._path} is not a ledger of gpuctl")
+
+
+def _install_problems(db: sqlite3.Connection) -> Iterator[str]:
+    facts = dict(db.execute("SELECT name, value FROM facts"))
+    if facts.get("install-hash") != link(GENESIS, str(facts.get("install"))):
+        yield "the installation's id was changed: its machines would not be known as ours"
 
 
 def _statements(script: str) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """The composition root: the real clock, ids, files, SSH and clouds, put together once."""
 
+import os
 import time
-import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -10,9 +10,10 @@ from gpuctl.core.ports import Clock, Ledger, Progress, Sleep
 
 if TYPE_CHECKING:
     from gpuctl.app import App
-    from gpuctl.config.model import Settings
+    from gpuctl.config.model import Settings, Tunnel
     from gpuctl.config.paths import Paths
     from gpuctl.core.events import Leased
+    from gpuctl.core.model import Machine
     from gpuctl.ledger.store import SqliteLedger
 
 
@@ -38,7 +39,7 @@ def sleep_for(environ: Mapping[str, str]) -> Sleep:
 
 def new_id() -> str:
     """32 random hex digits."""
-    return uuid.uuid4().hex
+    return os.urandom(16).hex()
 
 
 def open_ledger(paths: "Paths", environ: Mapping[str, str]) -> "SqliteLedger":
@@ -72,13 +73,23 @@ def build(
         settings=settings,
         ledger=ledger,
         clouds=Accounts(environ, settings, ledger, clock=clock, sleep=sleep, new_id=new_id),
-        reach=OpenSsh(environ, paths),
+        reach=OpenSsh(environ, paths, lambda machine: _tunnel_of(settings, ledger, machine)),
         boot=_boot,
         clock=clock,
         sleep=sleep,
         new_id=new_id,
         progress=progress,
     )
+
+
+def _tunnel_of(settings: "Settings", ledger: Ledger, machine: "Machine") -> "Tunnel":
+    """As the template says that the machine was started from; plain SSH when it is not known."""
+    from gpuctl.config.model import Tunnel
+    from gpuctl.core.books import books
+
+    lease = books(ledger.events()).leases.get(machine.lease or "")
+    template = settings.templates.get(lease.template) if lease is not None else None
+    return template.tunnel if template is not None else Tunnel.SSH
 
 
 def _boot(lease: "Leased", user: str, gpus: int) -> bytes:

@@ -1,10 +1,11 @@
 """The user's end of SSH, as the verbs see it: real OpenSSH and files, in a real environment."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 
+from gpuctl.config.model import Tunnel
 from gpuctl.config.paths import Paths
 from gpuctl.core.model import Kind, Machine, MachineId
 from gpuctl.core.ports import Copied
@@ -14,6 +15,7 @@ from gpuctl.remote.sockets import control_directory
 from gpuctl.remote.target import Target
 from gpuctl.sandbox import state as sandbox
 from gpuctl.wiring.address import public_addresses
+from gpuctl.wiring.tunnels import proxy
 
 _SSH_PORT = 22
 _SANDBOX_ADDRESS = "192.0.2.10/32"
@@ -23,10 +25,16 @@ _SANDBOX_ADDRESS = "192.0.2.10/32"
 class OpenSsh:
     """Keys, known hosts and commands. Under the sandbox, machines answer on loopback."""
 
-    def __init__(self, environ: Mapping[str, str], paths: Paths) -> None:
+    def __init__(
+        self,
+        environ: Mapping[str, str],
+        paths: Paths,
+        tunnel_of: Callable[[Machine], Tunnel],
+    ) -> None:
         named = environ.get("GPUCTL_SANDBOX")
         self._sandbox = Path(named) if named else None
         self._paths = paths
+        self._tunnel_of = tunnel_of
         self._config = paths.ssh / "config"
         self._known_hosts = paths.ssh / "known_hosts"
 
@@ -127,6 +135,7 @@ class OpenSsh:
             known_hosts=self._known_hosts,
             pinned=hosts.pinned(self._known_hosts, alias),
             control=self._control,
+            proxy=() if self._sandbox else proxy(self._tunnel_of(machine), machine),
         )
 
     def _endpoint(self, machine: Machine) -> tuple[str, int]:

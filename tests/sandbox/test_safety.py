@@ -93,7 +93,7 @@ def test_a_home_that_only_looks_as_if_inside_is_refused(environ, tmp_path):
 
 
 def test_a_ledger_inside_is_allowed(environ, tmp_path):
-    environ["GPUCTL_LEDGER"] = f"sqlite:///{tmp_path}/home/ledger.db"
+    environ["GPUCTL_LEDGER"] = f"sqlite:///{tmp_path / 'home' / 'ledger.db'}"
     check_environment(environ)
 
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -108,8 +109,8 @@ def billed(instance: Described, volumes: Sequence[Described]) -> tuple[Billable,
     """Everything on the clock in this very state.
 
     Running: instance, disks, public address. Stopped: disks. Shutting down: nothing, since EC2
-    bills neither the instance nor disks that go with it. A project's data volume is never
-    here: it outlives the machine and is told of as a leftover.
+    bills neither the instance nor disks that go with it. A project's data volume is here while
+    it is attached, as something that outlives the machine.
     """
     state = instance["State"]["Name"]
     since = _time(instance.get("LaunchTime"))
@@ -127,8 +128,9 @@ def billed(instance: Described, volumes: Sequence[Described]) -> tuple[Billable,
         )
     if state in _DISKS_BILLED:
         for volume in volumes:
-            if instance["InstanceId"] in attached_to(volume) and tags.DATA not in tags.read(volume):
-                things.extend(disk_billables(volume))
+            if instance["InstanceId"] in attached_to(volume):
+                keeps = tags.DATA in tags.read(volume)
+                things.extend(replace(part, keeps=keeps) for part in disk_billables(volume))
     if state in _COMPUTE_BILLED and since is not None:
         things.extend(_addresses(instance, since))
     return tuple(things)

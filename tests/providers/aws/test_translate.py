@@ -106,9 +106,11 @@ def test_an_address_is_billed_per_run_even_when_its_interface_is_older() -> None
     assert {one.since for one in machine(restarted).billed} == {LAUNCHED + timedelta(days=1)}
 
 
-def test_a_data_volume_is_not_its_machines() -> None:
+def test_a_data_volume_outlives_its_machine() -> None:
     data = volume(VolumeId="vol-data", Tags=[{"Key": "gpuctl:data", "Value": "sets"}])
-    assert [one.resource for one in machine(instance(), data).billed] == ["i-0abc", "eni-1"]
+    billed = machine(instance(), data).billed
+    assert [one.resource for one in billed] == ["i-0abc", "vol-data", "eni-1"]
+    assert [one.resource for one in billed if one.keeps] == ["vol-data"]
 
 
 def test_another_machines_disk_is_not_ours() -> None:
