@@ -146,6 +146,17 @@ def stop(session: Session) -> int:
 
 @sandbox.command()
 @command
+def reset(session: Session) -> int:
+    """Empty both clouds and set fair weather again; the clock and the ledger stay."""
+    from gpuctl.sandbox.control import Control
+
+    Control(running(session)).reset()
+    click.echo("[sandbox] both clouds are empty", err=True)
+    return 0
+
+
+@sandbox.command()
+@command
 def status(session: Session) -> int:
     """Whether it runs, its time, its machines."""
     from gpuctl.core.span import format_duration, format_time

@@ -67,6 +67,9 @@ def _asked(
 
     session.flag(project=project, template=flags["template"])
     for_project = session.project(project)
+    if session.settings.project(for_project).archived:
+        undo = f"gpuctl project archive {for_project} --undo"
+        raise UsageProblem(f"{for_project} is archived", hint=undo)
     try:
         if name is not None:
             machine_name(name)

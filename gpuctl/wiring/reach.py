@@ -18,6 +18,8 @@ from gpuctl.wiring.address import public_addresses
 from gpuctl.wiring.tunnels import proxy
 
 _SSH_PORT = 22
+_NOWHERE = ("127.0.0.1", 9)
+"""The discard port: a machine of the sandbox that is off answers nowhere."""
 _SANDBOX_ADDRESS = "192.0.2.10/32"
 """Documentation range (RFC 5737): what the sandbox's clouds are told to let in."""
 
@@ -141,8 +143,7 @@ class OpenSsh:
     def _endpoint(self, machine: Machine) -> tuple[str, int]:
         if self._sandbox is not None:
             found = sandbox.endpoint(self._sandbox, host_alias(machine))
-            if found is not None:
-                return found.host, found.port
+            return (found.host, found.port) if found is not None else _NOWHERE
         return machine.address or "0.0.0.0", _SSH_PORT  # noqa: S104 - an address nobody answers at
 
 

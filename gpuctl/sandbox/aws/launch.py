@@ -199,6 +199,7 @@ class Launches:
             region=region,
             zone=zone,
             type=ask.type,
+            market=ask.market,
             user_data=ask.user_data,
             user="ubuntu",
             authorized_keys=ask.keys,

@@ -38,6 +38,7 @@ def boot_of(vm: Vm) -> Boot:
         region=region_of(vm.zone),
         zone=vm.zone,
         type=vm.machine.name,
+        market="spot" if vm.preemptible else "on-demand",
         user_data=given.get("startup-script", "").encode(),
         user=user,
         authorized_keys=tuple(keys),
