@@ -23,6 +23,9 @@ APPLICATION_ID = 0x67707563  # "gpuc"
 SCHEMA_VERSION = 1
 _BUSY_S = 30.0
 
+_BROKEN = (sqlite3.Error, OSError, UnicodeDecodeError)
+"""How a damaged file shows itself; SQLite's own message may quote bytes that are no text."""
+
 _SCHEMA = """
 CREATE TABLE events (
     seq  INTEGER PRIMARY KEY,
@@ -114,21 +117,14 @@ class SqliteLedger:
                 for row in db.execute("SELECT seq, id, type, body, hash FROM events ORDER BY seq"):
                     walk.step(*row)
                 walk.problems += _install_problems(db)
-            except sqlite3.Error as error:
+            except _BROKEN as error:
                 walk.problems.append(f"{self._path} cannot be read to its end: {error}")
         return Verdict(events=walk.count, head=walk.head, problems=tuple(walk.problems))
 
     def backup(self, target: Path) -> None:
         """A complete copy in one consistent state. Refuses to overwrite."""
         with self._reading() as db:
-            try:
-                target.parent.mkdir(parents=True, exist_ok=True)
-                # Made first, for the owner alone: SQLite fills an empty file, whatever the umask.
-                os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-            except FileExistsError:
-                raise LedgerError(f"{target} exists already", hint="name another file") from None
-            except OSError as error:
-                raise LedgerError(f"{target} cannot be written: {error.strerror}") from error
+            _make_private(target)
             try:
                 db.execute("VACUUM INTO ?", (str(target),))
             except BaseException:
@@ -154,7 +150,7 @@ class SqliteLedger:
         with self._lock:
             try:
                 yield self._open()
-            except (sqlite3.Error, OSError) as error:
+            except _BROKEN as error:
                 raise self._failed("cannot be read", error) from error
 
     @contextlib.contextmanager
@@ -171,7 +167,7 @@ class SqliteLedger:
                     if db.in_transaction:
                         db.execute("ROLLBACK")
                     raise
-            except (sqlite3.Error, OSError) as error:
+            except _BROKEN as error:
                 raise self._failed("cannot be written", error) from error
 
     def _failed(self, what: str, error: Exception) -> LedgerError:
@@ -230,6 +226,17 @@ class SqliteLedger:
         db.execute("COMMIT")
         if _versions(db) != (SCHEMA_VERSION, APPLICATION_ID):
             raise LedgerError(f"{self._path} is not a ledger of gpuctl")
+
+
+def _make_private(target: Path) -> None:
+    """An empty file for the owner alone: SQLite then fills it, whatever the umask is."""
+    if os.path.lexists(target):
+        raise LedgerError(f"{target} exists already", hint="name another file")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    except OSError as error:
+        raise LedgerError(f"{target} cannot be written: {error.strerror}") from error
 
 
 def _install_problems(db: sqlite3.Connection) -> Iterator[str]:
