@@ -67,7 +67,14 @@ class Vm:
             return None
         last = over[-1]
         assert last.end is not None
-        return Ending(at=last.end, by=last.by, evidence=Evidence.STATE_REASON, reason=last.reason)
+        gone = self.deleted if self.deleted != last.end else None
+        return Ending(
+            at=last.end,
+            by=last.by,
+            evidence=Evidence.STATE_REASON,
+            reason=last.reason,
+            gone_at=gone,
+        )
 
 
 @dataclass

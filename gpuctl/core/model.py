@@ -123,6 +123,8 @@ class Ending:
     by: EndedBy
     evidence: Evidence
     reason: str
+    gone_at: datetime | None = None
+    """When the machine, stopped before, was deleted with its disks; None = at `at`, or not yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

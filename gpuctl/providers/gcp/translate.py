@@ -1,7 +1,7 @@
 """Google's JSON -> our values. Pure: no call, no clock. Times become UTC, cut to the second."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -227,6 +227,8 @@ def ending_from(operations: Sequence[Json], name: str) -> Ending | None:
             found = None
         elif kind in _ENDS and found is None:
             found = Ending(at=at, by=_ENDS[kind], evidence=Evidence.AUDIT_LOG, reason=kind)
+        elif kind == "delete" and found is not None:
+            found = replace(found, gone_at=at)  # stopped before: its disks cost until now
     return found
 
 

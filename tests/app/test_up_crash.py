@@ -1,0 +1,195 @@
+"""`up` that is cut off: whatever happens, the next command finds the machine, once."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from gpuctl.core.errors import UnknownOutcome
+from gpuctl.core.events import Intent, Switch, Usage
+from gpuctl.core.model import Down, Kind, State
+from tests.app.conftest import ACME, BOREALIS, Desk
+
+
+def test_a_lost_answer_is_an_unknown_outcome_and_stays_open(desk: Desk) -> None:
+    desk.aws.lost_answers = 50
+    with pytest.raises(UnknownOutcome) as caught:
+        desk.up()
+    assert caught.value.exit_code == 75
+    assert (len(desk.starts()), desk.outcomes) == (1, [])
+    assert len(desk.books.unsettled) == 1
+
+
+def test_the_next_sync_adopts_the_machine_whose_answer_was_lost(desk: Desk) -> None:
+    desk.aws.lost_answers = 50
+    with pytest.raises(UnknownOutcome):
+        desk.up()
+    launched = desk.clock()
+    desk.clock.tick(minutes=3)
+    desk.sync()
+    desk.sync()
+    (machine,) = desk.aws.vms
+    (usage,) = [u for u in desk.events(Usage) if u.kind is Kind.COMPUTE]
+    assert (usage.resource, usage.start, usage.project) == (machine.native, launched, ACME)
+    assert (desk.outcomes, desk.books.unsettled) == ([("done", None)], ())
+
+
+def test_an_order_that_never_arrived_is_given_up_after_a_quarter_of_an_hour(desk: Desk) -> None:
+    desk.aws.lost_requests = 50
+    with pytest.raises(UnknownOutcome):
+        desk.up()
+    desk.clock.tick(minutes=14)
+    desk.sync()
+    assert len(desk.books.unsettled) == 1
+    desk.clock.tick(minutes=1)
+    desk.sync()
+    assert desk.outcomes == [("failed", "never-launched")]
+    assert desk.events(Usage) == []
+
+
+def test_up_again_after_a_lost_answer_starts_no_second_machine(desk: Desk) -> None:
+    desk.aws.lost_answers, desk.aws.hidden = 50, timedelta(seconds=20)
+    with pytest.raises(UnknownOutcome):
+        desk.up()
+    desk.aws.lost_answers = 0
+    again = desk.up()
+    assert again.existed
+    assert len(desk.aws.vms) == 1
+
+
+def test_up_again_after_a_lost_request_waits_a_minute_and_starts_one(desk: Desk) -> None:
+    desk.aws.lost_requests = 3
+    with pytest.raises(UnknownOutcome):
+        desk.up(name="box")
+    sent = desk.clock()
+    desk.machine(name="box")
+    assert len(desk.aws.vms) == 1
+    assert desk.aws.vms[0].created - sent >= timedelta(seconds=60)
+
+
+def test_somebody_elses_open_order_holds_nobody_up(desk: Desk) -> None:
+    desk.aws.lost_requests = 3
+    with pytest.raises(UnknownOutcome):
+        desk.up()
+    sent = desk.clock()
+    desk.machine(BOREALIS, detach=True)
+    assert desk.aws.vms[0].created == sent
+
+
+@pytest.mark.parametrize("point", ["launch_error", "crash_after_launch"])
+def test_a_crash_around_the_launch_is_settled_by_the_next_command(desk: Desk, point: str) -> None:
+    setattr(desk.aws, point, KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        desk.up()
+    setattr(desk.aws, point, None)
+    desk.clock.tick(minutes=15)
+    desk.sync()
+    born = point == "crash_after_launch"
+    assert desk.outcomes == ([("done", None)] if born else [("failed", "never-launched")])
+    assert len([u for u in desk.events(Usage) if u.kind is Kind.COMPUTE]) == born
+
+
+def test_a_machine_that_is_not_shown_at_once_is_still_waited_for(desk: Desk) -> None:
+    desk.aws.hidden = timedelta(seconds=30)
+    assert desk.machine().state is State.RUNNING
+    assert len(desk.aws.vms) == 1
+
+
+def test_a_cloud_that_cannot_settle_now_is_asked_again(desk: Desk) -> None:
+    desk.aws.lost_answers = 50
+    with pytest.raises(UnknownOutcome):
+        desk.up()
+    desk.aws.broken_region = "us-east-1"
+    desk.sync()
+    assert len(desk.books.unsettled) == 1
+    desk.aws.broken_region = None
+    desk.sync()
+    assert desk.books.unsettled == ()
+
+
+def interrupted_down(desk: Desk, how: Down = Down.END) -> None:
+    """`down` whose computer was closed before the cloud was told."""
+    machine = desk.sync().machines[0]
+    verb = "stop" if how is Down.END else "delete"
+    intent = Intent(
+        id="0" * 32,
+        lease=machine.lease or "",
+        verb=verb,
+        at=desk.clock(),
+        machine=str(machine.id),
+    )
+    desk.app.ledger.append([intent])
+
+
+@pytest.mark.parametrize("how", list(Down))
+def test_a_down_that_was_cut_off_is_finished(desk: Desk, how: Down) -> None:
+    desk.up(template="t4")
+    interrupted_down(desk, how)
+    desk.sync()
+    vm = desk.gcp.vms[0]
+    assert not vm.alive
+    assert (vm.deleted is not None) == (how is Down.DELETE)
+    assert desk.books.unsettled == ()
+
+
+def test_a_down_that_was_cut_off_never_ends_a_later_run_of_the_same_name(desk: Desk) -> None:
+    desk.up(template="t4")
+    interrupted_down(desk, Down.DELETE)
+    open_one = desk.books.unsettled[0]
+    desk.gcp.terminate("vision-1")
+    desk.clock.tick(minutes=5)
+    order = desk.gcp.vms[0].order
+    desk.gcp.begin(replace(order, lease="9f" * 16, token="8e" * 16), "vision-1")
+    desk.clock.tick(minutes=5)
+    desk.sync()
+    assert desk.gcp.vms[0].alive
+    assert open_one not in desk.books.unsettled
+
+
+def test_a_down_of_what_was_never_seen_is_no_business_of_ours(desk: Desk) -> None:
+    machine = desk.machine()
+    desk.app.ledger.append(
+        [
+            Intent(
+                id="1" * 32,
+                lease=machine.lease or "",
+                verb="stop",
+                at=desk.clock(),
+                machine="aws:us-east-1a:i-ffffff",
+            )
+        ]
+    )
+    desk.sync()
+    assert desk.outcomes[-1] == ("failed", "unknown-machine")
+
+
+def test_an_intent_of_an_account_that_is_not_asked_stays(desk: Desk) -> None:
+    desk.app.ledger.append([Intent(id="2" * 32, lease="?", verb="stop", at=desk.clock())])
+    desk.sync()
+    assert len(desk.books.unsettled) == 1
+
+
+def test_a_stop_that_is_refused_is_said_and_tried_again(desk: Desk) -> None:
+    desk.up()
+    interrupted_down(desk)
+    desk.aws.stop_error = UnknownOutcome("no answer")
+    desk.sync()
+    assert any("could not be settled" in note for note in desk.said.notes)
+    desk.aws.stop_error = None
+    desk.sync()
+    assert (desk.aws.running(), desk.books.unsettled) == ([], ())
+
+
+def test_a_restart_that_was_cut_off_still_hands_the_disk_over(desk: Desk) -> None:
+    desk.up(template="t4")
+    desk.clock.tick(hours=1)
+    desk.down()
+    desk.clock.tick(hours=1)
+    desk.gcp.lost_answers = 50
+    with pytest.raises(UnknownOutcome):
+        desk.up(BOREALIS, template="t4", name="vision-1")
+    asked = desk.clock()
+    desk.clock.tick(hours=1)
+    desk.sync()
+    (switch,) = desk.events(Switch)
+    assert (switch.resource, switch.project, switch.at) == ("disk-1", BOREALIS, asked)
