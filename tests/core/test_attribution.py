@@ -146,3 +146,15 @@ def test_of_several_ends_the_best_evidence_holds_and_a_doubt_is_said(events, cha
         best = bill([*order, *events], EVER, NOW)
         assert (best.total, best.problems) == (3, ())
     assert bill([*events, end(-1, None), sure], EVER, NOW).charges[0].seconds == 60
+
+
+@ledger
+def test_a_share_of_nothing_pays_nothing(events, charges):
+    """
+    01-01 00:00      price aws compute g5 on-demand 4
+    03-10 10:00      open i-1 aws compute g5 on-demand x1 acme/vision
+    03-10 10:00      split i-1 03-10 11:00 acme/vision=0 borealis/nlp=1
+    03-10 11:00      close i-1 user
+    = borealis/nlp 4
+    """
+    assert len(charges) == 1

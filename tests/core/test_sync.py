@@ -7,7 +7,7 @@ from decimal import Decimal
 from gpuctl.core.bill import bill, runs
 from gpuctl.core.events import Ended, Missed, Seen, Usage
 from gpuctl.core.merge import merge
-from gpuctl.core.model import EndedBy, Ending, Evidence, Kind, Leftover, State
+from gpuctl.core.model import EndedBy, Ending, Evidence, Kind, State
 from gpuctl.core.snapshot import read_machine, write_machine
 from gpuctl.core.sync import switches
 from tests.core.cloudstory import (
@@ -247,25 +247,6 @@ def test_what_outlives_its_machine_is_not_ended_with_it():
     assert book.open() == ["vol-data"]
 
 
-def test_leftovers_of_ours_are_on_the_clock_and_others_not():
-    disk = billable(Kind.DISK, "gp3", START, "100", "vol-9")
-    ours = Leftover(
-        provider="aws", account=ACCOUNT[1], region="us-east-1", zone=None, resource="vol-9",
-        what="disk", ours=True, reason="unattached", fix="gpuctl prune", billed=(disk,),
-        project="acme/vision",
-    )  # fmt: skip
-    book = Notebook()
-    theirs = replace(ours, ours=False, billed=(replace(disk, resource="vol-x"),))
-    book.look(5, leftovers=[ours, theirs])
-    assert [(run.resource, run.project) for run in book.books.usages] == [("vol-9", "acme/vision")]
-    assert book.look(6, leftovers=[ours]) == []
-    # The same disk was known while its machine lived.
-    attached = Notebook(lease())
-    attached.look(1, VM)
-    mine = replace(ours, resource="vol-of-i-1", billed=(VM.billed[2],), lease="l1")
-    assert attached.look(2, VM, leftovers=[mine]) == []
-
-
 def test_a_clients_own_account_is_marked():
     book = Notebook(lease())
     book.look(1, VM, payers={ACCOUNT: "acme"})
@@ -288,3 +269,25 @@ def test_a_switch_is_one_for_each_resource_that_runs_for_another():
 def test_a_snapshot_comes_back():
     for one in (VM, machine(launched_at=None, deadline=None, state=State.STOPPED)):
         assert read_machine(write_machine(one)) == replace(one, billed=())
+
+
+def test_gone_without_a_word_of_when_is_uncertain():
+    book = Notebook(lease())
+    book.look(1, VM)
+    book.look(50, replace(VM, state=State.GONE, billed=()))
+    assert {(run.end, run.evidence) for run in book.books.usages} == {
+        (START + 50 * MINUTE, Evidence.DEADLINE)
+    }
+
+
+def test_the_disk_of_a_stopped_machine_ends_with_the_machine_not_with_its_last_run():
+    stopped = ended(VM, START + 30 * MINUTE, state=State.STOPPED)
+    for gone_at, end in ((90, 90), (None, 600)):
+        book = Notebook(lease())
+        book.look(1, VM)
+        book.look(40, stopped)
+        trace = replace(stopped.ending, gone_at=gone_at and START + gone_at * MINUTE)
+        book.look(600, endings={str(VM.id): trace})
+        (disk,) = [run for run in book.books.usages if run.kind is Kind.DISK]
+        assert disk.end == START + end * MINUTE
+        assert book.open() == []

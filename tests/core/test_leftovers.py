@@ -1,0 +1,103 @@
+"""What stays behind a machine goes on costing for as long as it is there, and is counted once."""
+
+from dataclasses import replace
+from decimal import Decimal
+
+from gpuctl.core.events import Ended, Missed, Usage
+from gpuctl.core.model import Kind, Leftover
+from gpuctl.core.sync import removed
+from tests.core.cloudstory import ACCOUNT, MINUTE, START, Notebook, billable, ended, lease, machine
+
+VM = machine()
+DISK = billable(Kind.DISK, "gp3", START, "100", "vol-9")
+LEFT = Leftover(
+    provider="aws", account=ACCOUNT[1], region="us-east-1", zone=None, resource="vol-9",
+    what="disk", ours=True, reason="unattached", fix="gpuctl prune", billed=(DISK,),
+    project="acme/vision", lease="l1",
+)  # fmt: skip
+
+
+def kinds(events):
+    return [type(event) for event in events]
+
+
+def stretches(book, resource):
+    """(minutes from, minutes to, size) of a resource's runs."""
+    return [
+        (
+            (run.start - START) / MINUTE,
+            None if run.end is None else (run.end - START) / MINUTE,
+            int(run.quantity),
+        )
+        for run in sorted(book.books.usages, key=lambda run: run.start)
+        if run.resource == resource
+    ]
+
+
+def test_ours_are_on_the_clock_and_others_not():
+    book = Notebook()
+    theirs = replace(LEFT, ours=False, billed=(replace(DISK, resource="vol-x"),))
+    assert kinds(book.look(5, leftovers=[LEFT, theirs])) == [Usage]
+    assert [(run.resource, run.project) for run in book.books.usages] == [("vol-9", "acme/vision")]
+    assert book.look(6, leftovers=[LEFT]) == []
+
+
+def test_a_disk_that_was_its_machines_is_the_same_run():
+    book = Notebook(lease())
+    book.look(1, VM)
+    mine = replace(LEFT, resource="vol-of-i-1", billed=(VM.billed[2],))
+    assert book.look(2, VM, leftovers=[mine]) == []
+
+
+def test_a_disk_that_survived_its_machine_goes_on_costing():
+    book = Notebook(lease())
+    book.look(1, VM)
+    book.look(50, ended(VM, START + 40 * MINUTE))
+    assert stretches(book, "vol-of-i-1") == [(0, 40, 100)]
+    mine = replace(LEFT, resource="vol-of-i-1", billed=(VM.billed[2],))
+    book.look(60, leftovers=[mine])
+    assert stretches(book, "vol-of-i-1") == [(0, 40, 100), (40, None, 100)]
+
+
+def test_storage_that_two_complete_listings_lack_has_ended_and_one_does_not_tell():
+    book = Notebook(lease())
+    book.look(5, leftovers=[LEFT])
+    assert book.look(8) == []  # nobody asked for leftovers
+    assert kinds(book.look(10, leftovers=[])) == [Missed]
+    assert kinds(book.look(10.5, leftovers=[])) == [Missed]
+    assert kinds(book.look(12, leftovers=[])) == [Missed, Ended]
+    assert stretches(book, "vol-9") == [(0, 10, 100)]
+
+
+def test_one_that_is_back_is_billed_without_a_gap_and_not_twice():
+    book = Notebook(lease())
+    book.look(5, leftovers=[LEFT])
+    book.look(10, leftovers=[])
+    book.look(12, leftovers=[])
+    book.look(20, leftovers=[LEFT])
+    assert stretches(book, "vol-9") == [(0, 10, 100), (10, None, 100)]
+    assert book.look(21, leftovers=[LEFT]) == []
+
+
+def test_an_account_that_was_not_listed_says_nothing_of_storage():
+    book = Notebook(lease())
+    book.look(5, leftovers=[LEFT])
+    for minutes in (10, 20):
+        assert book.look(minutes, accounts=[("aws", "999")], leftovers=[]) == []
+
+
+def test_a_detached_disk_that_grew_is_not_counted_twice():
+    book = Notebook(lease())
+    book.look(5, leftovers=[LEFT])
+    grown = replace(LEFT, billed=(replace(DISK, quantity=Decimal(200)),))
+    assert kinds(book.look(30, leftovers=[grown])) == [Ended, Usage]
+    assert stretches(book, "vol-9") == [(0, 30, 100), (30, None, 200)]
+
+
+def test_what_was_removed_has_ended_then():
+    book = Notebook(lease())
+    book.look(5, leftovers=[LEFT])
+    (end,) = removed(book.books, LEFT, START + 9 * MINUTE)
+    book.events.append(end)
+    assert stretches(book, "vol-9") == [(0, 9, 100)]
+    assert removed(book.books, LEFT, START + 10 * MINUTE) == []
