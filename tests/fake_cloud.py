@@ -13,7 +13,8 @@ from gpuctl.core.errors import (
     QuotaReached,
     TypeNotOffered,
 )
-from gpuctl.core.model import Access, EndedBy, Ending, Evidence, Kind, Market, Order, State
+from gpuctl.core.kinds import EndedBy, Evidence, Kind, Market, State
+from gpuctl.core.model import Access, Ending, Order
 from gpuctl.core.ports import Clock
 
 BEGINNING = datetime(2025, 1, 1, tzinfo=UTC)
@@ -95,6 +96,8 @@ class FakeCloud:
 
     clock: Clock
     stops: bool = False
+    first: int = 1
+    """Ids count from here on: two clouds of one provider must not share any."""
     booting: timedelta = timedelta(seconds=20)
     stopping: timedelta = timedelta(seconds=30)
     remembered: timedelta = timedelta(hours=1)
@@ -149,6 +152,11 @@ class FakeCloud:
         self.end(vm, EndedBy.USER, "delete")
         vm.deleted = vm.deleted or self.clock()
 
+    @property
+    def number(self) -> int:
+        """Of the next machine."""
+        return self.first + len(self.vms)
+
     def running(self) -> list[Vm]:
         return [vm for vm in self.vms if vm.alive]
 
@@ -195,8 +203,13 @@ class FakeCloud:
             vm = known[0]
             vm.order, vm.deadline = order, order.deadline
         else:
-            number = len(self.vms) + 1
-            vm = Vm(native=native, number=number, order=order, deadline=order.deadline, created=now)
+            vm = Vm(
+                native=native,
+                number=self.number,
+                order=order,
+                deadline=order.deadline,
+                created=now,
+            )
             self.vms.append(vm)
         vm.runs.append(Run(start=now, market=order.offer.market))
         self.admit(native, order.access)

@@ -1,33 +1,29 @@
 """A `Provider` that keeps the port's promises in memory, over the truth of a `FakeCloud`."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 
 from gpuctl.core.errors import GpuctlError, ListingIncomplete, NotFound, UnknownOutcome
+from gpuctl.core.kinds import EndedBy, Kind, Market, Priced, State
 from gpuctl.core.model import (
     Access,
     Billable,
     Check,
     Component,
     Down,
-    EndedBy,
     Ending,
     Footprint,
-    Kind,
     Leftover,
     Machine,
     MachineId,
-    Market,
     Offer,
     Order,
-    Priced,
     PricePoint,
-    State,
     Want,
 )
 from gpuctl.core.span import Span
+from tests.changed import changed
 from tests.fake_cloud import BEGINNING, LIST_PRICES, FakeCloud, Thing, Vm
 
 _TRIES = 3
@@ -40,13 +36,15 @@ class FakeProvider:
         self.cloud = cloud
         self.name = "gcp" if cloud.stops else "aws"
         self.account = account
+        self.listed: set[tuple[int, int]] = set()
+        """(number of a machine, of its run) that a listing ever showed through this provider."""
 
     def offers(self, want: Want) -> Sequence[Offer]:
         self.cloud.call("offers")
         standing = [v for v in self.cloud.vms if v.native == want.name and v.deleted is None]
         if self.cloud.stops and standing:
             kept = standing[0].order.offer
-            return [replace(kept, available=True, reason=None)]
+            return [changed(kept, available=True, reason=None)]
         found = []
         for rank, kind in enumerate(want.types):
             places = [zone for sold, zone in self.cloud.spot if sold == kind]
@@ -111,7 +109,7 @@ class FakeProvider:
         if same:
             return same[0]
         self.cloud.refuse(order)
-        native = order.name if self.cloud.stops else f"i-{len(self.cloud.vms) + 1:06x}"
+        native = order.name if self.cloud.stops else f"i-{self.cloud.number:06x}"
         return self.cloud.begin(order, native)
 
     def find(self, order: Order) -> Machine | None:
@@ -145,6 +143,7 @@ class FakeProvider:
                 provider=self.name,
                 region=self.cloud.broken_region,
             )
+        self.listed |= {(vm.number, len(vm.runs)) for vm in self._shown()}
         return [self._machine(vm) for vm in self._shown()]
 
     def _shown(self) -> list[Vm]:

@@ -20,7 +20,7 @@ from gpuctl.cli.money_shapes import cur_amount, cur_cost
 from gpuctl.core import errors, interchange, rules
 from gpuctl.core.bill import bill
 from gpuctl.core.interchange import PUBLIC_TYPES, read_line, type_of, write_line
-from gpuctl.core.model import Kind
+from gpuctl.core.kinds import Kind
 from gpuctl.core.ports import Provider
 from gpuctl.core.report import Terms, report
 from tests.core import docledger

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     # Every verb imports this package, and those of money need none of it.
@@ -11,8 +10,7 @@ if TYPE_CHECKING:
     from gpuctl.core.ports import BootScript, Clock, Clouds, Ledger, NewId, Progress, Reach, Sleep
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class App:
+class App(NamedTuple):
     """Everything a verb may touch of the world."""
 
     settings: Settings

@@ -67,7 +67,9 @@ def assign(
             facts.append(_switch(resource, now_books.owner(usage, end), end))
     if not facts:
         raise UsageProblem(f"{resource} did not run in that time")
-    app.ledger.append({fact.id: fact for fact in facts}.values())
+    # Several kinds may run on one resource (cores, memory): they move by one fact.
+    facts = list({fact.id: fact for fact in facts}.values())
+    app.ledger.append(facts)
     return facts
 
 

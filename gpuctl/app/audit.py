@@ -11,8 +11,9 @@ from gpuctl.app.pricing import fetch_prices
 from gpuctl.app.sync import Synced, sync
 from gpuctl.core.books import books
 from gpuctl.core.events import Price, Usage
+from gpuctl.core.kinds import State
 from gpuctl.core.meter import per_hour, priced
-from gpuctl.core.model import Billable, Down, Leftover, Machine, State
+from gpuctl.core.model import Billable, Down, Leftover, Machine
 from gpuctl.core.ports import CloudRef
 from gpuctl.core.pricebook import PriceBook
 from gpuctl.core.span import Span, format_time

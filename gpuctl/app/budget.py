@@ -12,7 +12,7 @@ from gpuctl.core.bill import bill, monthly
 from gpuctl.core.charges import total
 from gpuctl.core.errors import BudgetExceeded
 from gpuctl.core.events import Event
-from gpuctl.core.money import decimal_text
+from gpuctl.core.rounding import decimal_text
 from gpuctl.core.rules import billing_zone
 from gpuctl.core.span import Month
 

@@ -6,7 +6,8 @@ from datetime import datetime
 from gpuctl.app import App
 from gpuctl.app.fleet import lease_of
 from gpuctl.app.sync import Synced
-from gpuctl.config.model import MY_IP, Template, Tunnel
+from gpuctl.config.model import MY_IP, Tunnel
+from gpuctl.config.template import Template
 from gpuctl.core.model import Access, Machine
 
 

@@ -12,7 +12,8 @@ from gpuctl.app.settle import outcome_of
 from gpuctl.app.sync import Synced, note_machine, sync
 from gpuctl.core.errors import Busy, GpuctlError, LedgerError, NotFound
 from gpuctl.core.events import Event, Intent
-from gpuctl.core.model import Down, Machine, State
+from gpuctl.core.kinds import State
+from gpuctl.core.model import Down, Machine
 from gpuctl.core.ports import CloudRef, Provider
 
 ENDED_WITHIN = timedelta(minutes=10)

@@ -1,7 +1,7 @@
 """Machines as people ask for them: by name, prefix, id, or because there is only one."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from difflib import get_close_matches
 from fractions import Fraction
@@ -10,8 +10,9 @@ from gpuctl.core.bill import Bill, bill, fixed
 from gpuctl.core.books import Books, Lease
 from gpuctl.core.errors import NotFound, UsageProblem
 from gpuctl.core.events import Event, Price, Usage
+from gpuctl.core.kinds import State, Unit
 from gpuctl.core.meter import hourly
-from gpuctl.core.model import Machine, State, Unit
+from gpuctl.core.model import Machine
 from gpuctl.core.pricebook import PriceBook
 from gpuctl.core.snapshot import read_machine
 from gpuctl.core.span import Span
@@ -118,7 +119,7 @@ def lease_bill(events: Iterable[Event], books: Books, machine: Machine, now: dat
     mine = [e for e in events if not isinstance(e, Usage) or e.machine == machine_id]
     whole = bill(mine, fixed(Span(since, now + MINIMUM)), now)
     charges = [
-        replace(charge, payer=None)
+        charge._replace(payer=None)
         for charge in whole.charges
         if charge.machine == machine_id
         and (charge.unit is Unit.MONTH or machine.lease in (None, charge.session))

@@ -8,7 +8,8 @@ from gpuctl.app import App
 from gpuctl.app.door import open_door
 from gpuctl.app.sync import Synced, sync
 from gpuctl.core.errors import GpuctlError, NotFound, RemoteFailed
-from gpuctl.core.model import EndedBy, Machine, State
+from gpuctl.core.kinds import EndedBy, State
+from gpuctl.core.model import Machine
 
 _RECONNECTS = 5
 _RECONNECT_S = 2.0
@@ -73,15 +74,17 @@ def _code(app: App, machine: Machine, name: str) -> int:
 
 def _raise_if_gone(app: App, synced: Synced, machine: Machine) -> None:
     """Say who ended it, when it ended."""
+    provider = app.clouds.connect(synced.ref_of(machine))
     try:
-        now = app.clouds.connect(synced.ref_of(machine)).get(machine.id)
+        now = provider.get(machine.id)
+        if now.state in (State.RUNNING, State.STARTING):
+            return
+        ending = now.ending
     except NotFound:
-        now = None
-    if now is not None and now.state in (State.RUNNING, State.STARTING):
-        return
+        ending = provider.ending(machine.id)
     sync(app, refs=[synced.ref_of(machine)])
-    if now is not None and now.ending is not None and now.ending.by is EndedBy.USER:
-        raise RemoteFailed(f"{machine.name} was ended: {now.ending.reason}", hint="gpuctl ps")
+    if ending is not None and ending.by is EndedBy.USER:
+        raise RemoteFailed(f"{machine.name} was ended: {ending.reason}", hint="gpuctl ps")
     raise Interrupted(
         f"the cloud took {machine.name} back while the job ran",
         hint=f"gpuctl up -p {machine.project}, then the same again",

@@ -1,7 +1,6 @@
 """The launch itself: offer after offer, each attempt in the ledger before it is sent."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from gpuctl.app import App
 from gpuctl.app.door import access_of
@@ -11,7 +10,8 @@ from gpuctl.app.settle import outcome_of
 from gpuctl.app.sync import note_machine
 from gpuctl.core.errors import CannotFill, GpuctlError, NoZoneCapacity, UnknownOutcome
 from gpuctl.core.events import Event, Intent, Leased
-from gpuctl.core.model import Kind, Machine, Market, Offer, Order, Priced, PricePoint, Unit
+from gpuctl.core.kinds import Kind, Market, Priced, Unit
+from gpuctl.core.model import Machine, Offer, Order, PricePoint
 from gpuctl.core.offers import after
 from gpuctl.core.orders import write_order
 from gpuctl.core.sync import switches
@@ -82,7 +82,7 @@ def _lease_for(app: App, plan: Plan, lease: Leased, offer: Offer) -> Leased:
     deadline = plan.deadline_of(offer)
     if deadline == lease.deadline:
         return lease
-    lease = replace(lease, id=app.new_id(), deadline=deadline)
+    lease = lease._replace(id=app.new_id(), deadline=deadline)
     app.ledger.append([lease])
     return lease
 

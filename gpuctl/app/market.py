@@ -5,8 +5,9 @@ from dataclasses import dataclass, replace
 
 from gpuctl.app import App
 from gpuctl.app.gather import Silence, ask
-from gpuctl.config.model import Template
-from gpuctl.core.model import Market, Offer, Want
+from gpuctl.config.template import Template
+from gpuctl.core.kinds import Market
+from gpuctl.core.model import Offer, Want
 from gpuctl.core.ports import CloudRef, Provider
 
 

@@ -1,9 +1,9 @@
 """`spend` and `report`: the ledger alone answers, no cloud is asked."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import NamedTuple
 
 from gpuctl.config.model import Settings
 from gpuctl.core.bill import Bill, Window, bill, fixed, monthly
@@ -15,8 +15,7 @@ from gpuctl.core.rules import billing_zone
 from gpuctl.core.span import Month, Span
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Period:
+class Period(NamedTuple):
     """What is asked for: a span, or a month as each provider bills it."""
 
     window: Window
@@ -61,8 +60,7 @@ def _of(charge: Charge, project: str | None, client: str | None) -> bool:
     return client is None or (charge.project is not None and client_of(charge.project) == client)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Statement:
+class Statement(NamedTuple):
     """A report, what to know about it, and the accounts that were asked for."""
 
     report: Report

@@ -10,10 +10,11 @@ from gpuctl.app import App
 from gpuctl.app.budget import Budget, budget_of, left_in_month, refuse_over_budget
 from gpuctl.app.pricing import fetch_prices
 from gpuctl.app.sync import Synced
-from gpuctl.config.model import Template
+from gpuctl.config.template import Template
 from gpuctl.core.errors import BudgetExceeded, CannotFill, TypeNotOffered, UsageProblem
 from gpuctl.core.events import Price
-from gpuctl.core.model import Kind, Machine, Market, Offer, Priced, State, Unit, Want
+from gpuctl.core.kinds import Kind, Market, Priced, State, Unit
+from gpuctl.core.model import Machine, Offer, Want
 from gpuctl.core.offers import matches, rank
 from gpuctl.core.ports import CloudRef
 from gpuctl.core.pricebook import PriceBook
@@ -109,7 +110,9 @@ def make_plan(
         raise nothing_to_try(template, skipped)
     _refuse_over_machines(app, synced)
     candidates, dear = _within_hourly_limit(app, candidates)
-    adopted = next((m for m in synced.machines if m.name == name and _stopped(m)), None)
+    account = app.clouds.connect(ref).account
+    here = (m for m in synced.machines if m.id.account == account and m.name == name)
+    adopted = next((m for m in here if _stopped(m)), None)
     disk, address = _extras(app, ref, candidates[0], template, now)
     budget = budget_of(app, project, now)
     plan = Plan(

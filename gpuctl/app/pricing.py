@@ -8,8 +8,9 @@ from gpuctl.app import App
 from gpuctl.core.books import Books
 from gpuctl.core.errors import GpuctlError
 from gpuctl.core.events import Event, Price, Usage
+from gpuctl.core.kinds import Market, Priced
 from gpuctl.core.meter import priced
-from gpuctl.core.model import Market, Priced, PricePoint
+from gpuctl.core.model import PricePoint
 from gpuctl.core.ports import CloudRef, Provider
 from gpuctl.core.pricebook import PriceBook, price_key
 from gpuctl.core.rules import MARKET_KINDS

@@ -8,7 +8,8 @@ from gpuctl.app.sync import note_machine
 from gpuctl.core.books import books
 from gpuctl.core.errors import GpuctlError, LedgerError, NotFound
 from gpuctl.core.events import Armed, Intent
-from gpuctl.core.model import Down, Machine, MachineId, State
+from gpuctl.core.kinds import State
+from gpuctl.core.model import Down, Machine, MachineId
 from gpuctl.core.ports import CloudRef, Provider
 from gpuctl.core.span import format_time
 

@@ -1,7 +1,7 @@
 """What a lease cost, what it would have cost on demand, and what still costs."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from fractions import Fraction
 
@@ -10,8 +10,9 @@ from gpuctl.app.fleet import lease_bill
 from gpuctl.core.books import Books, books
 from gpuctl.core.charges import Charge, total
 from gpuctl.core.events import Event, Price, Usage
+from gpuctl.core.kinds import Market
 from gpuctl.core.meter import per_hour, priced
-from gpuctl.core.model import Machine, Market
+from gpuctl.core.model import Machine
 from gpuctl.core.pricebook import PriceBook
 from gpuctl.core.rules import MARKET_KINDS
 
@@ -67,7 +68,7 @@ def _on_demand(
 ) -> Fraction | None:
     """The same runs at on-demand prices; None where one of them is not known."""
     changed = [
-        replace(event, market=Market.ON_DEMAND)
+        event._replace(market=Market.ON_DEMAND)
         if isinstance(event, Usage) and event.kind in MARKET_KINDS
         else event
         for event in events

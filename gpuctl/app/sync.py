@@ -11,7 +11,8 @@ from gpuctl.app.settle import settle
 from gpuctl.core import sync as core
 from gpuctl.core.books import Books, books
 from gpuctl.core.errors import GpuctlError, NotFound
-from gpuctl.core.model import Down, Ending, Leftover, Machine, State
+from gpuctl.core.kinds import State
+from gpuctl.core.model import Down, Ending, Leftover, Machine
 from gpuctl.core.ports import CloudRef, Provider
 from gpuctl.core.snapshot import read_machine
 
@@ -57,7 +58,7 @@ def sync(app: App, *, refs: Sequence[CloudRef] | None = None, leftovers: bool = 
         at=app.clock(),
         accounts=accounts,
         machines=machines,
-        leftovers=remaining,
+        leftovers=remaining if leftovers else None,
         endings=after_them.endings,
         unsure=frozenset(after_them.unsure),
         payers={key: ref.payer for key, ref in found.items() if ref.payer is not None},

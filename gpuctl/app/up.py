@@ -14,11 +14,12 @@ from gpuctl.app.plan import Attempt, Plan, make_plan
 from gpuctl.app.pricing import record_prices
 from gpuctl.app.ready import wait_until_ready
 from gpuctl.app.sync import Synced, note_machine, sync
-from gpuctl.config.model import Template
+from gpuctl.config.template import Template
 from gpuctl.core.books import books
 from gpuctl.core.errors import CannotFill, ListingIncomplete, UsageProblem
 from gpuctl.core.events import Intent
-from gpuctl.core.model import Machine, Offer, State, Want
+from gpuctl.core.kinds import State
+from gpuctl.core.model import Machine, Offer, Want
 from gpuctl.core.names import client_of
 from gpuctl.core.ports import CloudRef
 from gpuctl.core.sync import PATIENCE

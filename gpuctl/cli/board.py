@@ -110,7 +110,7 @@ def _machines(machines: "Sequence[Shown]", now: datetime, width: int) -> Sequenc
 
 def _cells(shown: "Shown", now: datetime) -> list[str]:
     from gpuctl.cli.render import plain
-    from gpuctl.core.model import State
+    from gpuctl.core.kinds import State
 
     machine = shown.machine
     runs = machine.state in (State.STARTING, State.RUNNING)

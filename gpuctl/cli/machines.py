@@ -49,7 +49,7 @@ def _list(
     from gpuctl.app import fleet
     from gpuctl.cli.shapes import incomplete, machine_shape
     from gpuctl.core.books import books
-    from gpuctl.core.model import State
+    from gpuctl.core.kinds import State
 
     silent: Sequence[Silence] = ()
     if cached:

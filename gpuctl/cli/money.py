@@ -134,7 +134,7 @@ _SPEND = [
 def _sums(session: Session, rows: list[dict[str, Any]], by: str) -> None:
     from fractions import Fraction
 
-    from gpuctl.core.money import decimal_text
+    from gpuctl.core.rounding import decimal_text
 
     names: dict[str, Callable[[Record], str]] = {
         "project": lambda r: project_text(r["project"]),

@@ -4,8 +4,8 @@ from fractions import Fraction
 from typing import Any
 
 from gpuctl.core.charges import Charge
-from gpuctl.core.money import decimal_text, round_half_up
 from gpuctl.core.report import Account, Line
+from gpuctl.core.rounding import decimal_text, round_half_up
 from gpuctl.core.span import format_time
 
 _HOUR_PLACES = 6

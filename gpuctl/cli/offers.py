@@ -34,7 +34,7 @@ def offers(
     """What can be had now, where, at what price, and why not."""
     from gpuctl.app import market
     from gpuctl.cli.shapes import incomplete, offer_shape
-    from gpuctl.core.model import Market
+    from gpuctl.core.kinds import Market
 
     settings = session.settings
     if project is not None:

@@ -32,7 +32,7 @@ def price() -> None:
 @command
 def list_(session: Session, cloud: str | None, region: str | None, kind: str | None) -> int:
     """The latest price of each thing."""
-    from gpuctl.core.model import Kind
+    from gpuctl.core.kinds import Kind
 
     if kind is not None and kind not in set(Kind):
         from gpuctl.core.errors import UsageProblem
@@ -177,7 +177,7 @@ def _print(session: Session, name: str, prices: Sequence["Price"]) -> None:
 
 
 def _shape(one: "Price") -> dict[str, Any]:
-    from gpuctl.core.money import decimal_text
+    from gpuctl.core.rounding import decimal_text
     from gpuctl.core.rules import MARKET_KINDS
     from gpuctl.core.span import format_time
 

@@ -8,7 +8,8 @@ from gpuctl.app.gather import Silence
 from gpuctl.app.pricing import fetch_prices
 from gpuctl.cli.session import Session
 from gpuctl.core.events import Event, Price
-from gpuctl.core.model import Kind, Market, Offer, Priced, Unit
+from gpuctl.core.kinds import Kind, Market, Priced, Unit
+from gpuctl.core.model import Offer
 from gpuctl.core.span import Span
 
 

@@ -11,7 +11,7 @@ from gpuctl.cli.money_shapes import charge_shape
 from gpuctl.cli.render import Column, as_csv, as_table, emit_json
 from gpuctl.cli.session import Session
 from gpuctl.cli.text import dollars, project_text, rate
-from gpuctl.core.money import decimal_text
+from gpuctl.core.rounding import decimal_text
 from gpuctl.core.span import format_duration
 
 

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from gpuctl.app.fleet import pick
 from gpuctl.core.errors import NotFound
-from gpuctl.core.model import Machine, State
+from gpuctl.core.kinds import State
+from gpuctl.core.model import Machine
 
 
 def machine_and_argv(

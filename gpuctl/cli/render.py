@@ -3,8 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 
@@ -12,12 +11,11 @@ from gpuctl.cli.session import Session
 
 Record = Mapping[str, Any]
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-_NUMBER = re.compile(r"-?\d+(\.\d+)?\Z")
+_CONTROL = r"[\x00-\x08\x0b-\x1f\x7f-\x9f]"
+_NUMBER = r"-?\d+(\.\d+)?\Z"
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(NamedTuple):
     """A column of the table: its title, what it shows of a record, and its side."""
 
     title: str
@@ -90,11 +88,11 @@ def _cell(value: Any) -> str:
     if isinstance(value, list | dict):
         return json.dumps(value, ensure_ascii=False)
     text = str(value)
-    if text[:1] in "=+-@\t\r" and text and not _NUMBER.match(text):
+    if text[:1] in "=+-@\t\r" and text and not re.match(_NUMBER, text):
         return "'" + text
     return text
 
 
 def plain(text: str) -> str:
     """Without control characters: a name or message from outside cannot drive the terminal."""
-    return _CONTROL.sub("", text)
+    return re.sub(_CONTROL, "", text)

@@ -183,7 +183,7 @@ def pull(session: Session, name: str | None, path: str | None, directory: Path |
 def _running(session: Session, name: str | None) -> "tuple[Synced, Machine]":
     from gpuctl.app.fleet import pick
     from gpuctl.app.sync import sync
-    from gpuctl.core.model import State
+    from gpuctl.core.kinds import State
 
     synced = sync(session.app)
     machine = pick(synced.machines, name)

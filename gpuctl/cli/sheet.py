@@ -35,6 +35,6 @@ def as_sheet(lines: Mapping[str, str | None]) -> str:
 
 def per_cent(share: Any) -> str:
     """A fraction as people say it: `15%`."""
-    from gpuctl.core.money import decimal_text
+    from gpuctl.core.rounding import decimal_text
 
     return f"{decimal_text(share * 100)}%"

@@ -14,7 +14,7 @@ from gpuctl.core.errors import UsageProblem
 
 if TYPE_CHECKING:
     from gpuctl.config.load import Config, ConfigRow
-    from gpuctl.config.model import Template
+    from gpuctl.config.template import Template
 
 
 @click.group()

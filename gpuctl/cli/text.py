@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 
-from gpuctl.core.money import round_half_up
+from gpuctl.core.rounding import round_half_up
 from gpuctl.core.span import format_duration
 
 

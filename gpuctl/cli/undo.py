@@ -8,7 +8,8 @@ from gpuctl.cli.command import confirmed
 from gpuctl.cli.render import Column, emit
 from gpuctl.cli.session import Session
 from gpuctl.core.errors import GpuctlError
-from gpuctl.core.model import Footprint, Machine, State
+from gpuctl.core.kinds import State
+from gpuctl.core.model import Footprint, Machine
 from gpuctl.core.ports import CloudRef
 
 Made = tuple[CloudRef, Footprint]

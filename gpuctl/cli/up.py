@@ -13,7 +13,7 @@ from gpuctl.core.errors import UsageProblem
 
 if TYPE_CHECKING:
     from gpuctl.app.up import Asked, Up
-    from gpuctl.config.model import Template
+    from gpuctl.config.template import Template
 
 
 @click.command()
@@ -91,7 +91,7 @@ def _template(session: Session, project: str, flags: dict[str, Any]) -> "Templat
     from dataclasses import replace
 
     from gpuctl.app.up import apply_flags
-    from gpuctl.core.model import MarketPolicy
+    from gpuctl.core.kinds import MarketPolicy
 
     template = session.settings.template(session.config.template_name(project))
     idle = flags["idle_stop"]

@@ -1,13 +1,13 @@
 """Checked values -> the frozen settings. Nothing can be wrong any more when this runs."""
 
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gpuctl.config.keys import DISK_TYPES
 from gpuctl.config.model import (
     AwsSettings,
     BudgetPolicy,
-    Checkpoint,
     ClientPolicy,
     Defaults,
     GcpSettings,
@@ -19,9 +19,10 @@ from gpuctl.config.model import (
     RunSettings,
     Settings,
     SyncSettings,
-    Template,
 )
-from gpuctl.core.model import Accelerator, DataVolume, DiskSpec
+
+if TYPE_CHECKING:
+    from gpuctl.config.template import Template
 
 Tree = dict[str, Any]
 
@@ -34,7 +35,6 @@ def settings(tree: Tree) -> Settings:
         for client, client_values in _named(tree, "client")
         for name, values in _named(client_values, "project")
     }
-    templates = {name: _template(name, values) for name, values in _named(tree, "template")}
     aws = tree.get("aws", {})
     return Settings(
         defaults=Defaults(**tree.get("defaults", {})),
@@ -42,7 +42,7 @@ def settings(tree: Tree) -> Settings:
         aws=AwsSettings(**{**aws, "subnet": MappingProxyType(aws.get("subnet", {}))}),
         gcp=GcpSettings(**tree.get("gcp", {})),
         notify=Notify(**tree.get("notify", {})),
-        templates=MappingProxyType(templates),
+        templates=_Templates(tree.get("template", {})),
         clients=MappingProxyType(clients),
         projects=MappingProxyType(projects),
         sync=SyncSettings(**tree.get("sync", {})),
@@ -55,7 +55,29 @@ def _named(tree: Tree, key: str) -> list[tuple[str, Tree]]:
     return list(tree.get(key, {}).items())
 
 
-def _template(name: str, tree: Tree) -> Template:
+class _Templates(Mapping[str, "Template"]):
+    """Templates by name, each built when it is first asked for: a report needs none."""
+
+    def __init__(self, trees: Mapping[str, Tree]) -> None:
+        self._trees = trees
+        self._built: dict[str, Template] = {}
+
+    def __getitem__(self, name: str) -> "Template":
+        if name not in self._built:
+            self._built[name] = _template(name, self._trees[name])
+        return self._built[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._trees)
+
+    def __len__(self) -> int:
+        return len(self._trees)
+
+
+def _template(name: str, tree: Tree) -> "Template":
+    from gpuctl.config.template import Checkpoint, Template  # noqa: PLC0415 - see _Templates
+    from gpuctl.core.model import Accelerator, DataVolume, DiskSpec  # noqa: PLC0415
+
     values = dict(tree)
     kind = DISK_TYPES[values["provider"]]
     values["disk"] = DiskSpec(**{"type": kind, **values["disk"]})

@@ -35,7 +35,7 @@ from gpuctl.config.words import (
     ZONE,
     Source,
 )
-from gpuctl.core.model import MarketPolicy
+from gpuctl.core.kinds import MarketPolicy
 
 DISK_TYPES = {"aws": "gp3", "gcp": "pd-balanced"}
 """The disk type that is meant where none is named."""

@@ -5,7 +5,6 @@ once.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -35,18 +34,17 @@ FLAGS = ("project", "template", "region", "output", "yes", "debug")
 Entries = dict[KeyPath, Entry]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sources:
+class Sources(NamedTuple):
     """What to read. `flags`: those of `FLAGS` that were given; None = not given.
 
     `required`: the user file was asked for by name, so its absence is a mistake.
     """
 
     user_file: Path
-    required: bool = False
-    project_file: Path | None = None
     environ: Mapping[str, str]
     flags: Mapping[str, str | bool | None]
+    required: bool = False
+    project_file: Path | None = None
 
     @classmethod
     def find(
@@ -229,7 +227,7 @@ def _absent(entries: Entries, path: KeyPath) -> Problem:
     if table is None:
         return Problem("built-in", None, dotted(path), reason)
     told = problem(table, path[:-1], reason)
-    return replace(told, key=dotted(path))
+    return told._replace(key=dotted(path))
 
 
 def _origin(entry: Entry) -> Origin:

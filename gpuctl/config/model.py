@@ -1,27 +1,29 @@
-"""The frozen values that settings are read into. Amounts are USD unless a field says otherwise."""
+"""The frozen values that settings are read into. Amounts are USD unless a field says otherwise.
+
+Named tuples, not dataclasses: every command reads them, and a class costs a tenth to make.
+Templates, which only commands that talk to a cloud need, are in template.py.
+"""
+
+from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import date, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple
 
 from gpuctl.core.errors import NotFound
-from gpuctl.core.model import Accelerator, DataVolume, DiskSpec, MarketPolicy, Want
 from gpuctl.core.names import client_of
 
+if TYPE_CHECKING:
+    from gpuctl.config.template import Template
+
 NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
 MY_IP = "my-ip"
 """In `ssh_from`: the public address that this computer has when the machine is asked for."""
-
-
-class Output(StrEnum):
-    """How data is printed."""
-
-    TABLE = "table"
-    JSON = "json"
-    CSV = "csv"
 
 
 class Tunnel(StrEnum):
@@ -33,6 +35,14 @@ class Tunnel(StrEnum):
     IAP = "iap"
 
 
+class Output(StrEnum):
+    """How data is printed."""
+
+    TABLE = "table"
+    JSON = "json"
+    CSV = "csv"
+
+
 class Overhead(StrEnum):
     """What a client bears of costs that are no project's own (images, idle disks)."""
 
@@ -41,78 +51,7 @@ class Overhead(StrEnum):
     FIXED = "fixed"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Checkpoint:
-    """How a job saves itself before its machine ends, and where to.
-
-    `dir` is on the machine; `command` runs there, `signal` goes to the job; `interval` is how
-    often to copy `dir` to `bucket` (an s3:// or gs:// address) while the job runs.
-    """
-
-    dir: str
-    command: str | None = None
-    signal: str = "SIGTERM"
-    interval: timedelta = timedelta(minutes=15)
-    bucket: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Template:
-    """A named recipe for a machine, complete: built-in values filled in."""
-
-    name: str
-    provider: str
-    type: str
-    fallbacks: tuple[str, ...] = ()
-    market: MarketPolicy = MarketPolicy.SPOT
-    max_price: Decimal | None = None
-    """USD an hour for the type that is chosen; None = up to its on-demand price."""
-    regions: tuple[str, ...] = ()
-    zones: tuple[str, ...] = ()
-    image: str | None = None
-    """`ami-…`, `ssm:/path`, `NAME@VERSION`, `NAME@CHANNEL` on AWS; `project/family` or
-    `projects/P/global/images/…` on Google. None = the provider's own default."""
-    user: str = "ubuntu"
-    disk: DiskSpec
-    data: DataVolume | None = None
-    gpu: Accelerator | None = None
-    vm: str | None = None
-    """Name of a VM that exists on Google and is started and stopped, never created."""
-    ttl: timedelta = timedelta(hours=8)
-    idle_stop: timedelta | None = timedelta(minutes=30)
-    """None = never (`"off"` in the file)."""
-    budget: Decimal | None = None
-    """USD a session."""
-    ssh_from: tuple[str, ...] = (MY_IP,)
-    """`my-ip` and CIDRs."""
-    tunnel: Tunnel = Tunnel.SSH
-    subnet: str | None = None
-    instance_profile: str | None = None
-    checkpoint: Checkpoint | None = None
-    setup: str | None = None
-    """A shell command run on the machine once, after it can be reached."""
-
-    @property
-    def types(self) -> tuple[str, ...]:
-        """The types to try, in order."""
-        return (self.type, *self.fallbacks)
-
-    def want(self) -> Want:
-        """The same, as what the market is asked for."""
-        return Want(
-            types=self.types,
-            markets=self.market.markets,
-            regions=self.regions,
-            zones=self.zones,
-            accelerator=self.gpu,
-            max_hourly=self.max_price,
-            name=self.vm,
-            disk=self.disk,
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BudgetPolicy:
+class BudgetPolicy(NamedTuple):
     """Limits in USD. `warn` are per cents at which to say so; `hard` refuses and ends machines."""
 
     month: Decimal | None = None
@@ -122,16 +61,14 @@ class BudgetPolicy:
     hard: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Retainer:
+class Retainer(NamedTuple):
     """A fixed monthly fee in the client's currency, and the USD of cloud cost it includes."""
 
     month: Decimal
     included: Decimal = Decimal(0)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProjectPolicy:
+class ProjectPolicy(NamedTuple):
     """One project of one client. `markup`, `absorbed` None = as the client has it."""
 
     name: str
@@ -143,12 +80,11 @@ class ProjectPolicy:
     """A fraction: 0.15 for 15%."""
     absorbed: bool | None = None
     since: date | None = None
-    tags: Mapping[str, str] = field(default_factory=lambda: NOTHING)
+    tags: Mapping[str, str] = NOTHING
     archived: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClientPolicy:
+class ClientPolicy(NamedTuple):
     """How one client is billed."""
 
     name: str
@@ -179,8 +115,7 @@ class ClientPolicy:
         return bool(self.aws_profile or self.aws_role or self.gcp_project)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Defaults:
+class Defaults(NamedTuple):
     """What holds when a flag is not given; flags and environment are already in."""
 
     project: str | None = None
@@ -191,8 +126,7 @@ class Defaults:
     debug: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class Limits(NamedTuple):
     """Ceilings over everything, whatever a template or project allows."""
 
     max_hourly: Decimal | None = None
@@ -201,35 +135,31 @@ class Limits:
     month: Decimal | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AwsSettings:
+class AwsSettings(NamedTuple):
     """Which AWS account, which regions to look in (() = all enabled), which subnet in each."""
 
     profile: str | None = None
     role: str | None = None
     regions: tuple[str, ...] = ()
-    subnet: Mapping[str, str] = field(default_factory=lambda: NOTHING)
+    subnet: Mapping[str, str] = NOTHING
     """Region -> subnet id."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GcpSettings:
+class GcpSettings(NamedTuple):
     """Which Google project pays (None = Google's own default), which zones to look in."""
 
     project: str | None = None
     zones: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Notify:
+class Notify(NamedTuple):
     """Whom to tell of what. A URL may be `env:NAME` or `cmd:…`, so that no secret is stored."""
 
     urls: tuple[str, ...] = ()
     events: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SyncSettings:
+class SyncSettings(NamedTuple):
     """What `push` and `pull` copy, relative to the project file's directory."""
 
     push: tuple[str, ...] = (".",)
@@ -237,37 +167,34 @@ class SyncSettings:
     exclude: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunSettings:
+class RunSettings(NamedTuple):
     """`setup` runs before each job; `env` are names of variables passed through, never values."""
 
     setup: str | None = None
     env: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ports:
+class Ports(NamedTuple):
     """Names for `gpuctl tunnel`: `by_name["jupyter"] == 8888`."""
 
     by_name: Mapping[str, int]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class Settings(NamedTuple):
     """Everything that is set, merged by precedence. Maps are by name, in file order."""
 
+    templates: Mapping[str, Template]
+    clients: Mapping[str, ClientPolicy]
+    projects: Mapping[str, ProjectPolicy]
+    """By `client/project`."""
+    ports: Ports
     defaults: Defaults = Defaults()
     limits: Limits = Limits()
     aws: AwsSettings = AwsSettings()
     gcp: GcpSettings = GcpSettings()
     notify: Notify = Notify()
-    templates: Mapping[str, Template]
-    clients: Mapping[str, ClientPolicy]
-    projects: Mapping[str, ProjectPolicy]
-    """By `client/project`."""
     sync: SyncSettings = SyncSettings()
     run: RunSettings = RunSettings()
-    ports: Ports
 
     def template(self, name: str) -> Template:
         """The template of that name; NotFound names the nearest."""

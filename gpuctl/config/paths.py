@@ -3,8 +3,8 @@
 import re
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from gpuctl.core.errors import ConfigError, Problem
 
@@ -13,8 +13,7 @@ PROJECT_FILE = "gpuctl.toml"
 _POSTGRESQL = r"postgresql://(?:[^@/]*@)?(?P<host>[^/?]*)(?:[/?].*)?"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LedgerPlace:
+class LedgerPlace(NamedTuple):
     """A file (SQLite) or a server (PostgreSQL): exactly one of the two is set."""
 
     path: Path | None = None
@@ -31,8 +30,7 @@ class LedgerPlace:
         return f"LedgerPlace({self})"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Paths:
+class Paths(NamedTuple):
     """Absolute paths; nothing is created. `config` and `project_file` are files."""
 
     config: Path

@@ -7,7 +7,6 @@ import re
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from difflib import get_close_matches
 from enum import Enum
 from typing import Any
 
@@ -294,6 +293,8 @@ def near(value: object, words: tuple[str, ...]) -> str | None:
     """The word most like the value, if any is."""
     if not isinstance(value, str):
         return None
+    from difflib import get_close_matches  # noqa: PLC0415 - only mistakes pay for it
+
     found = get_close_matches(value.lower(), words, n=1)
     return found[0] if found else None
 

@@ -1,7 +1,6 @@
 """Whose a charge is: switches move it from a moment on, splits share it over a stretch."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from datetime import datetime
 from fractions import Fraction
 
@@ -38,7 +37,7 @@ class Attribution:
                     yield from _shared(piece, split)
                 else:
                     project = next(p for at, p in reversed(owners) if at <= piece.start)
-                    yield replace(piece, project=project)
+                    yield piece._replace(project=project)
 
 
 def _edges(splits: Sequence[Split]) -> list[datetime]:
@@ -54,7 +53,7 @@ def _cut(charge: Charge, edges: Iterable[datetime]) -> Iterator[Charge]:
     for start, end in zip(starts, ends, strict=True):
         span = Span(start, end)
         part = Fraction(span.seconds, charge.seconds)
-        yield replace(charge, start=start, end=end, units=charge.units * part)
+        yield charge._replace(start=start, end=end, units=charge.units * part)
 
 
 def _shared(charge: Charge, split: Split) -> Iterator[Charge]:
@@ -63,9 +62,9 @@ def _shared(charge: Charge, split: Split) -> Iterator[Charge]:
     whole = shares + idle
     for project, share in sorted(split.shares.items()):
         if share:
-            yield replace(charge, project=project, units=charge.units * Fraction(share) / whole)
+            yield charge._replace(project=project, units=charge.units * Fraction(share) / whole)
     if idle:
-        yield replace(charge, project=None, absorbed=True, units=charge.units * idle / whole)
+        yield charge._replace(project=None, absorbed=True, units=charge.units * idle / whole)
 
 
 def overlapping(splits: Iterable[Split]) -> tuple[Split, Split] | None:

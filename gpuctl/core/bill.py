@@ -1,15 +1,15 @@
 """Facts -> charges: the pure function that every figure of gpuctl comes from."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from fractions import Fraction
+from typing import NamedTuple
 
 from gpuctl.core.attribution import Attribution
 from gpuctl.core.charges import Charge, billed_parts, billed_span, charges_of, total
 from gpuctl.core.events import Adjust, Ended, Event, Price, Split, Switch, Usage
-from gpuctl.core.model import Evidence
+from gpuctl.core.kinds import Evidence
 from gpuctl.core.pricebook import PriceBook
 from gpuctl.core.rules import billing_zone
 from gpuctl.core.span import Month, Span, format_time
@@ -28,8 +28,7 @@ def monthly(month: Month) -> Window:
     return lambda provider: month.span(billing_zone(provider))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bill:
+class Bill(NamedTuple):
     """Charges in a window, exact, and what is wrong with them in words for people."""
 
     charges: tuple[Charge, ...]
@@ -72,8 +71,7 @@ def _order(end: Ended) -> tuple[int, datetime, str]:
 def _closed(usage: Usage, end: Ended | None) -> Usage:
     if end is None or usage.end is not None:
         return usage
-    return replace(
-        usage,
+    return usage._replace(
         end=max(end.end, usage.start),
         ended_by=end.ended_by,
         evidence=end.evidence,

@@ -1,14 +1,14 @@
 """One run and the prices -> its charges, exact. Nothing here knows whose they are."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
+from typing import NamedTuple
 
 from gpuctl.core.events import Usage
+from gpuctl.core.kinds import EndedBy, Kind, Market, Priced, Unit
 from gpuctl.core.meter import priced
-from gpuctl.core.model import EndedBy, Kind, Market, Priced, Unit
 from gpuctl.core.pricebook import PriceBook
 from gpuctl.core.rules import Rule, SpotPricing, billing_zone, rule_for
 from gpuctl.core.span import Month, Span, seconds_between
@@ -16,8 +16,7 @@ from gpuctl.core.span import Month, Span, seconds_between
 _HOUR = 3_600
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Charge:
+class Charge(NamedTuple):
     """A priced stretch of one billable thing.
 
     The billed amount is `units / per` and the cost that times `rate`, so that charges add up
@@ -242,7 +241,7 @@ def as_aws_prints(charges: Sequence[Charge]) -> Iterator[Charge]:
             continue
         for piece in _hour_rows(charge):
             part = Fraction(piece.seconds, charge.seconds)
-            yield replace(charge, start=piece.start, end=piece.end, units=charge.units * part)
+            yield charge._replace(start=piece.start, end=piece.end, units=charge.units * part)
 
 
 def _hour_rows(charge: Charge) -> Iterator[Span]:

@@ -1,8 +1,7 @@
 """What can go wrong, named by the caller's next step; each class knows its exit code."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 
 class GpuctlError(Exception):
@@ -26,8 +25,7 @@ class UsageProblem(GpuctlError):
     exit_code = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(NamedTuple):
     """One mistake in one file: where it is, what is wrong, and the nearest right thing."""
 
     file: str

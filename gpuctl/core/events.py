@@ -5,17 +5,19 @@ tell what gpuctl meant to do and what came of it, and are how a crash is recover
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from types import MappingProxyType
+from typing import NamedTuple
 
-from gpuctl.core.model import EndedBy, Evidence, Kind, Market, Unit
+from gpuctl.core.kinds import EndedBy, Evidence, Kind, Market, Unit
+
+NOTHING: Mapping[str, "Json"] = MappingProxyType({})
 
 Json = str | int | bool | None | list["Json"] | dict[str, "Json"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Usage:
+class Usage(NamedTuple):
     """One uninterrupted run of one billable thing; `end` None = still running.
 
     `start` anchors AWS's spot hours: nothing ever moves it. `payer` is the client when the run
@@ -40,11 +42,10 @@ class Usage:
     machine: str | None = None
     payer: str | None = None
     evidence: Evidence | None = None
-    extra: Mapping[str, Json] = field(default_factory=dict)
+    extra: Mapping[str, Json] = NOTHING
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ended:
+class Ended(NamedTuple):
     """A run that was open has ended. Of several, the one with the best evidence holds."""
 
     id: str
@@ -55,8 +56,7 @@ class Ended:
     reason: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Price:
+class Price(NamedTuple):
     """USD per unit from `since` on, for a key that may leave region and zone open."""
 
     id: str
@@ -70,22 +70,20 @@ class Price:
     usd: Decimal
     since: datetime
     source: str | None = None
-    extra: Mapping[str, Json] = field(default_factory=dict)
+    extra: Mapping[str, Json] = NOTHING
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Switch:
+class Switch(NamedTuple):
     """From `at` on, what runs on `resource` is for `project` (None = nobody's)."""
 
     id: str
     resource: str
     project: str | None
     at: datetime
-    extra: Mapping[str, Json] = field(default_factory=dict)
+    extra: Mapping[str, Json] = NOTHING
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Split:
+class Split(NamedTuple):
     """Over [since, until) the resource's cost is shared; `idle` is nobody's share."""
 
     id: str
@@ -95,11 +93,10 @@ class Split:
     shares: Mapping[str, Decimal]
     idle: Decimal
     idle_absorbed: bool
-    extra: Mapping[str, Json] = field(default_factory=dict)
+    extra: Mapping[str, Json] = NOTHING
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Adjust:
+class Adjust(NamedTuple):
     """A correction in USD (negative = credit) for a project, with the reason in words."""
 
     id: str
@@ -107,11 +104,10 @@ class Adjust:
     at: datetime
     usd: Decimal
     note: str
-    extra: Mapping[str, Json] = field(default_factory=dict)
+    extra: Mapping[str, Json] = NOTHING
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Leased:
+class Leased(NamedTuple):
     """A machine was given the right to exist until `deadline`."""
 
     id: str
@@ -129,8 +125,7 @@ class Leased:
     payer: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Extended:
+class Extended(NamedTuple):
     """A lease has a new deadline."""
 
     id: str
@@ -139,8 +134,7 @@ class Extended:
     deadline: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Intent:
+class Intent(NamedTuple):
     """About to do something that costs or ends cost. Written before it is sent."""
 
     id: str
@@ -151,12 +145,11 @@ class Intent:
     at: datetime
     machine: str | None = None
     """The cloud's own id where it is known already (stop, delete)."""
-    order: Mapping[str, Json] = field(default_factory=dict)
+    order: Mapping[str, Json] = NOTHING
     """Everything needed to send the very same order again."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What came of an intent: `done` or `failed`; none yet = nobody knows."""
 
     id: str
@@ -167,8 +160,7 @@ class Outcome:
     code: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Armed:
+class Armed(NamedTuple):
     """The machine itself reported that its dead-man's switch is set to `deadline`."""
 
     id: str
@@ -177,8 +169,7 @@ class Armed:
     deadline: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
+class Seen(NamedTuple):
     """A machine as last reported, written when something about it changed; for `ps --cached`."""
 
     id: str
@@ -187,8 +178,7 @@ class Seen:
     snapshot: Mapping[str, Json]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Missed:
+class Missed(NamedTuple):
     """A listing that should have shown a machine did not. Twice, apart, is the start of proof."""
 
     id: str

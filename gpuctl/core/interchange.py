@@ -7,9 +7,8 @@ absent; reading is strict about what it knows and keeps what it does not.
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, dataclass, fields
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 from gpuctl.core.events import (
     Adjust,
@@ -28,14 +27,15 @@ from gpuctl.core.events import (
     Switch,
     Usage,
 )
-from gpuctl.core.model import EndedBy, Evidence, Kind, Market, Unit
+from gpuctl.core.kinds import EndedBy, Evidence, Kind, Market, Unit
 from gpuctl.core.names import project_name
 from gpuctl.core.rules import rule_for
 from gpuctl.core.span import format_time, parse_time
 
 VERSION = 1
-_DECIMAL = re.compile(r"-?[0-9]{1,30}(\.[0-9]{1,30})?\Z")
-_LONE_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+_ABSENT: Final = object()
+_DECIMAL = r"-?[0-9]{1,30}(\.[0-9]{1,30})?\Z"
+_LONE_SURROGATE = r"\\u[dD][89a-fA-F]"
 _YEARS = range(1970, 3000)
 
 
@@ -47,14 +47,12 @@ Read = Callable[[Any], Any]
 Write = Callable[[Any], Json]
 
 
-@dataclass(frozen=True, slots=True)
-class _Form:
+class _Form(NamedTuple):
     read: Read
     write: Write
 
 
-@dataclass(frozen=True, slots=True)
-class _Field:
+class _Field(NamedTuple):
     name: str
     attribute: str
     form: _Form
@@ -69,7 +67,7 @@ def _text(value: Any) -> str:
 
 
 def _decimal(value: Any) -> Decimal:
-    if not isinstance(value, str) or not _DECIMAL.match(value):
+    if not isinstance(value, str) or not re.match(_DECIMAL, value):
         raise RecordError('is a decimal number in quotes, such as "0.9180"')
     return Decimal(value)
 
@@ -355,7 +353,7 @@ def read_line(text: str) -> Event:
         raise RecordError(f"not JSON: {error}") from None
     if not isinstance(record, dict):
         raise RecordError("a record is a JSON object")
-    if _LONE_SURROGATE.search(text) and not _encodes(record):
+    if re.search(_LONE_SURROGATE, text) and not _encodes(record):
         raise RecordError("not JSON: half of a surrogate pair is no character")
     return read_record(record)
 
@@ -387,7 +385,7 @@ def read_record(record: Mapping[str, Any]) -> Event:
         values.update(_read(field, record, name))
     known_names = {"v", "type", "id"} | {field.name for field in table}
     extra = {key: value for key, value in record.items() if key not in known_names}
-    if any(f.name == "extra" for f in fields(kind)):
+    if "extra" in kind._fields:
         values["extra"] = extra
     elif extra:
         raise RecordError(f"{min(extra)}: no such field in a record of type {name}")
@@ -397,12 +395,12 @@ def read_record(record: Mapping[str, Any]) -> Event:
 
 
 def _read(field: _Field, record: Mapping[str, Any], name: str) -> dict[str, Any]:
-    value = record.get(field.name, MISSING)
-    if value is MISSING or value is None:
-        if (value is MISSING and field.required) or (value is None and not field.null):
+    value = record.get(field.name, _ABSENT)
+    if value is _ABSENT or value is None:
+        if (value is _ABSENT and field.required) or (value is None and not field.null):
             raise RecordError(f"{field.name}: is missing")
-        default = _DEFAULTS.get(name, {}).get(field.attribute, MISSING)
-        if default is not MISSING:
+        default = _DEFAULTS.get(name, {}).get(field.attribute, _ABSENT)
+        if default is not _ABSENT:
             return {field.attribute: default}
         return {field.attribute: None} if field.null else {}
     return {field.attribute: _read_field(field.name, value, field.form)}

@@ -1,7 +1,6 @@
 """Bringing records into a ledger: what is new, and what contradicts what is there."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 
 from gpuctl.core.attribution import overlapping
 from gpuctl.core.bill import runs
@@ -40,7 +39,8 @@ def merge(known: Iterable[Event], incoming: Sequence[Event]) -> Sequence[Event]:
 
 
 def _news(position: int, before: Event, event: Event) -> list[Event]:
-    if before == event:
+    # Events are tuples: of two types with the same fields, equal ones are still two facts.
+    if type(before) is type(event) and before == event:
         return []
     if isinstance(before, Usage) and isinstance(event, Usage) and _open(before) == _open(event):
         if event.end is None:
@@ -66,7 +66,7 @@ def ended(usage: Usage) -> Ended:
 
 
 def _open(usage: Usage) -> Usage:
-    return replace(usage, end=None, ended_by=None, evidence=None)
+    return usage._replace(end=None, ended_by=None, evidence=None)
 
 
 def _check_together(

@@ -6,7 +6,7 @@ from decimal import Decimal
 from fractions import Fraction
 
 from gpuctl.core.events import Usage
-from gpuctl.core.model import Priced, Unit
+from gpuctl.core.kinds import Priced, Unit
 from gpuctl.core.pricebook import PriceBook
 from gpuctl.core.rules import billing_zone, rule_for
 from gpuctl.core.span import Month

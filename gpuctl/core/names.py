@@ -3,14 +3,14 @@
 import re
 from datetime import UTC, datetime
 
-_PROJECT = re.compile(r"[a-z0-9][a-z0-9-]{0,29}/[a-z0-9][a-z0-9-]{0,29}\Z")
-_MACHINE = re.compile(r"[a-z][a-z0-9-]{0,39}\Z")
-_USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}\Z")
+_PROJECT = r"[a-z0-9][a-z0-9-]{0,29}/[a-z0-9][a-z0-9-]{0,29}\Z"
+_MACHINE = r"[a-z][a-z0-9-]{0,39}\Z"
+_USER = r"[a-z_][a-z0-9_-]{0,31}\Z"
 
 
 def project_name(text: str) -> str:
     """`client/project`, or ValueError with the grammar."""
-    if not _PROJECT.match(text):
+    if not re.match(_PROJECT, text):
         raise ValueError(
             f"{text!r} is not a project name: it is client/project, "
             "each 1 to 30 of a-z, 0-9 and -, not starting with -"
@@ -20,7 +20,7 @@ def project_name(text: str) -> str:
 
 def machine_name(text: str) -> str:
     """A machine's name, also a legal Google instance name and ssh Host, or ValueError."""
-    if not _MACHINE.match(text) or text.endswith("-"):
+    if not re.match(_MACHINE, text) or text.endswith("-"):
         raise ValueError(
             f"{text!r} is not a machine name: 1 to 40 of a-z, 0-9 and -, "
             "starting with a letter, not ending with -"
@@ -30,7 +30,7 @@ def machine_name(text: str) -> str:
 
 def user_name(text: str) -> str:
     """A login name, or ValueError."""
-    if not _USER.match(text):
+    if not re.match(_USER, text):
         raise ValueError(f"{text!r} is not a login name: a-z, 0-9, _ and -, at most 32")
     return text
 
@@ -48,7 +48,7 @@ def label_of_project(project: str) -> str:
 def project_of_label(label: str) -> str | None:
     """The reverse; None when the label is no project of ours."""
     text = label.replace("__", "/", 1)
-    return text if _PROJECT.match(text) else None
+    return text if re.match(_PROJECT, text) else None
 
 
 def label_of_time(moment: datetime) -> str:

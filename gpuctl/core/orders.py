@@ -6,7 +6,8 @@ from decimal import Decimal
 from typing import Any
 
 from gpuctl.core.events import Json
-from gpuctl.core.model import Access, DataVolume, DiskSpec, Market, Offer, Order
+from gpuctl.core.kinds import Market
+from gpuctl.core.model import Access, DataVolume, DiskSpec, Offer, Order
 from gpuctl.core.span import format_time, parse_time
 
 

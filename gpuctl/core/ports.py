@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from gpuctl.core.events import Event, Leased
+from gpuctl.core.kinds import Priced
 from gpuctl.core.model import (
     Access,
     Check,
@@ -19,7 +20,6 @@ from gpuctl.core.model import (
     MachineId,
     Offer,
     Order,
-    Priced,
     PricePoint,
     Want,
 )

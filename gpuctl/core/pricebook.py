@@ -6,7 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from gpuctl.core.events import Price
-from gpuctl.core.model import Kind, Market, Priced, Unit
+from gpuctl.core.kinds import Kind, Market, Priced, Unit
 from gpuctl.core.rules import MARKET_KINDS
 
 Key = tuple[str, str | None, str | None, Kind, str, Unit, Market]

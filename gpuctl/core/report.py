@@ -5,18 +5,17 @@ markup comes on top of what is recharged: `billable = recharged + markup`.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
+from typing import NamedTuple
 
 from gpuctl.core.charges import Charge, total
-from gpuctl.core.model import Market, Unit
-from gpuctl.core.money import minor_units, round_half_up
+from gpuctl.core.kinds import Market, Unit
 from gpuctl.core.names import client_of
+from gpuctl.core.rounding import minor_units, round_half_up
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
+class Terms(NamedTuple):
     """Who bears a project's cost. `markup` is a fraction; `cap` and `included` are in USD."""
 
     absorbed: bool = False
@@ -27,8 +26,7 @@ class Terms:
     """So much is in the client's retainer: absorbed before anything is recharged."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
+class Line(NamedTuple):
     """One kind of thing on one market. `cost` is rounded; `amount` and `rate` are exact."""
 
     kind: str
@@ -42,8 +40,7 @@ class Line:
     sessions: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Account:
+class Account(NamedTuple):
     """One project's figures, in the currency's units."""
 
     project: str
@@ -68,8 +65,7 @@ class Account:
         return self.cost - self.absorbed
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
+class Report(NamedTuple):
     """All projects; `idle` is the nobody's part of shared machines, borne by the user."""
 
     accounts: tuple[Account, ...]

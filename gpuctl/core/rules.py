@@ -6,13 +6,13 @@ pricing page (per second, 60 s minimum, month of the calendar), "VPC billing and
 pricing" (the price in effect while running), "Disks and images pricing".
 """
 
-from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum
 from functools import cache
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from gpuctl.core.model import Kind, Unit
+from gpuctl.core.kinds import Kind, Unit
 
 
 class SpotPricing(Enum):
@@ -22,8 +22,7 @@ class SpotPricing(Enum):
     AT_ONCE = "at once"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rule:
+class Rule(NamedTuple):
     """How one kind is billed by one provider.
 
     `minimum_s`: each run is billed at least so long. `waived_within_s`: a spot run that the

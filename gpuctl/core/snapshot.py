@@ -5,7 +5,8 @@ from datetime import datetime
 from typing import Any
 
 from gpuctl.core.events import Json
-from gpuctl.core.model import Machine, MachineId, Market, State
+from gpuctl.core.kinds import Market, State
+from gpuctl.core.model import Machine, MachineId
 from gpuctl.core.span import format_time, parse_time
 
 

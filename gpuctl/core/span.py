@@ -1,31 +1,33 @@
 """Time: aware UTC moments, half-open spans, and the months that bills are cut into."""
 
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-_RFC3339 = re.compile(
-    r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.\d+)?([Zz]|[+-]\d\d:\d\d)\Z",
-    re.ASCII,
-)
-_DATE = re.compile(r"(\d{4})-(\d\d)-(\d\d)\Z", re.ASCII)
-_MONTH = re.compile(r"(\d{4})-(\d\d)\Z", re.ASCII)
-_DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?\Z", re.ASCII)
+_RFC3339 = r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.\d+)?([Zz]|[+-]\d\d:\d\d)\Z"
+_DATE = r"(\d{4})-(\d\d)-(\d\d)\Z"
+_MONTH = r"(\d{4})-(\d\d)\Z"
+_DURATION = r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?\Z"
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
-    """[start, end) in UTC, both aware, whole seconds."""
-
+class _Ends(NamedTuple):
     start: datetime
     end: datetime
 
-    def __post_init__(self) -> None:
-        if self.start.tzinfo is None or self.end.tzinfo is None:
+
+class Span(_Ends):
+    """[start, end) in UTC, both aware, whole seconds. ValueError for any other."""
+
+    __slots__ = ()
+
+    def __new__(cls, start: datetime, end: datetime) -> "Span":
+        """Refuse what is no span."""
+        if start.tzinfo is None or end.tzinfo is None:
             raise ValueError("a span needs aware times")
-        if self.end < self.start:
-            raise ValueError(f"a span cannot end ({self.end}) before it starts ({self.start})")
+        if end < start:
+            raise ValueError(f"a span cannot end ({end}) before it starts ({start})")
+        return super().__new__(cls, start, end)
 
     @property
     def seconds(self) -> int:
@@ -37,8 +39,8 @@ class Span:
         start, end = max(self.start, other.start), min(self.end, other.end)
         return Span(start, end) if start < end else None
 
-    def __contains__(self, moment: datetime) -> bool:
-        return self.start <= moment < self.end
+    def __contains__(self, moment: object) -> bool:
+        return isinstance(moment, datetime) and self.start <= moment < self.end
 
 
 def seconds_between(start: datetime, end: datetime) -> int:
@@ -56,9 +58,9 @@ def utc(moment: datetime) -> datetime:
 
 def parse_time(text: str) -> datetime:
     """RFC 3339 with `Z` or an offset -> UTC, fractions truncated. ValueError says what is wrong."""
-    match = _RFC3339.match(text)
+    match = re.match(_RFC3339, text, re.ASCII)
     if match is None:
-        if _RFC3339.match(text + "Z"):
+        if re.match(_RFC3339, text + "Z", re.ASCII):
             raise ValueError(f"{text!r} has no time zone: add Z or an offset")
         raise ValueError(f"{text!r} is not an RFC 3339 time such as 2025-03-10T14:05:30Z")
     year, month, day, hour, minute, second = (int(part) for part in match.groups()[:6])
@@ -75,7 +77,7 @@ def parse_time(text: str) -> datetime:
 
 def parse_moment(text: str) -> datetime:
     """A date (00:00Z) or an RFC 3339 time, as the command line takes them."""
-    match = _DATE.match(text)
+    match = re.match(_DATE, text, re.ASCII)
     if match is None:
         try:
             return parse_time(text)
@@ -95,7 +97,7 @@ def format_time(moment: datetime) -> str:
 
 def parse_duration(text: str) -> timedelta:
     """`8h`, `30m`, `1h30m`, `2d`, `90s` -> a positive duration. ValueError otherwise."""
-    match = _DURATION.match(text.strip().lower())
+    match = re.match(_DURATION, text.strip().lower(), re.ASCII)
     if not text.strip() or match is None:
         raise ValueError(f"{text!r} is not a duration such as 8h, 30m, 1h30m or 2d")
     days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
@@ -123,8 +125,7 @@ def format_duration(duration: timedelta) -> str:
     return "".join(parts[:2])
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Month:
+class Month(NamedTuple):
     """A calendar month, without a zone: `Month.span(zone)` gives its instants."""
 
     year: int
@@ -133,7 +134,7 @@ class Month:
     @classmethod
     def parse(cls, text: str) -> "Month":
         """`2025-03` -> Month; ValueError otherwise."""
-        match = _MONTH.match(text)
+        match = re.match(_MONTH, text, re.ASCII)
         if match is None or not 1 <= int(match.group(2)) <= 12:  # noqa: PLR2004 - months
             raise ValueError(f"{text!r} is not a month such as 2025-03")
         return cls(int(match.group(1)), int(match.group(2)))

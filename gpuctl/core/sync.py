@@ -12,16 +12,8 @@ from datetime import datetime, timedelta
 
 from gpuctl.core.books import Books
 from gpuctl.core.events import Ended, Event, Missed, Seen, Switch, Usage
-from gpuctl.core.model import (
-    Billable,
-    EndedBy,
-    Ending,
-    Evidence,
-    Leftover,
-    Machine,
-    State,
-    Unit,
-)
+from gpuctl.core.kinds import EndedBy, Evidence, State, Unit
+from gpuctl.core.model import Billable, Ending, Leftover, Machine
 from gpuctl.core.rules import rule_for
 from gpuctl.core.snapshot import read_machine, write_machine
 from gpuctl.core.span import format_time
@@ -37,7 +29,8 @@ class Sighting:
     at: datetime
     accounts: frozenset[tuple[str, str]]
     machines: Sequence[Machine] = ()
-    leftovers: Sequence[Leftover] = ()
+    leftovers: Sequence[Leftover] | None = None
+    """None = not asked for."""
     endings: Mapping[str, Ending | None] = field(default_factory=dict)
     """By machine id: what the cloud still knows of machines that were not listed."""
     payers: Mapping[tuple[str, str], str] = field(default_factory=dict)
@@ -53,9 +46,11 @@ def plan(books: Books, sighting: Sighting) -> Sequence[Event]:
     for machine in sighting.machines:
         events.extend(_seen(books, machine, sighting.at))
         events.extend(_of_machine(books, machine, sighting))
-    for leftover in sighting.leftovers:
+    for leftover in sighting.leftovers or ():
         if leftover.ours:
             events.extend(_of_leftover(books, leftover, sighting))
+    if sighting.leftovers is not None:
+        events.extend(_of_lost_storage(books, sighting))
     for machine_id in unlisted(books, sighting.accounts, listed | sighting.unsure):
         events.extend(_of_unlisted(books, machine_id, sighting))
     return events
@@ -98,15 +93,23 @@ def _of_machine(books: Books, machine: Machine, sighting: Sighting) -> Iterator[
     for billable in machine.billed:
         usage = _same_run(books, machine.id.provider, billable)
         if usage is None:
-            yield from _opened(books, machine, billable, sighting)
+            grown = _predecessor(books, machine.id.provider, billable)
+            if grown is not None:
+                standing.add(grown.id)
+                yield _ended_by(grown, sighting.at, None)
+            yield _opened(books, machine, billable, sighting, grown=grown is not None)
         else:
             standing.add(usage.id)
             if billable.until is not None and usage.end is None:
                 yield _ended_by(usage, billable.until, machine.ending)
     for usage in books.open:
         if usage.machine == machine_id and usage.id not in standing:
-            if machine.ending is not None and machine.ending.at >= usage.start:
-                yield _ended_by(usage, machine.ending.at, machine.ending)
+            if machine.ending is not None and _end_of(usage, machine.ending) >= usage.start:
+                yield _ended_by(usage, _end_of(usage, machine.ending), machine.ending)
+            elif machine.state is State.GONE:
+                # Shut down from within: EC2 then tells no time, and an audit log has no event.
+                end = _uncertain(books, usage, sighting.at)
+                yield _ended_by(usage, max(end.at, usage.start), end)
             elif change := _replaced(usage, machine.billed):
                 yield _ended_by(usage, max(change, usage.start), None)
 
@@ -148,20 +151,15 @@ def _replaced(usage: Usage, billed: Sequence[Billable]) -> datetime | None:
 
 
 def _opened(
-    books: Books, machine: Machine, billable: Billable, sighting: Sighting
-) -> Iterator[Event]:
+    books: Books, machine: Machine, billable: Billable, sighting: Sighting, *, grown: bool
+) -> Usage:
     lease = books.leases.get(machine.lease or "")
     start = billable.since
     if lease is not None and rule_for(machine.id.provider, billable.kind).unit is Unit.MONTH:
         # A disk older than the first lease of an adopted VM was not ours to account for.
         start = max(start, lease.at)
-    guessed = [u.end for u in books.usages if u.end and _alike(u, machine.id.provider, billable)]
-    start = max([start, *(end for end in guessed if billable.until is None)])
-    grown = _predecessor(books, machine.id.provider, billable)
-    if grown is not None:
-        start = sighting.at
-        yield _ended_by(grown, sighting.at, None)
-    yield Usage(
+    start = sighting.at if grown else _not_before(books, machine.id.provider, billable, start)
+    return Usage(
         id=usage_id(machine.id.provider, billable, start),
         provider=machine.id.provider,
         account=machine.id.account,
@@ -183,7 +181,16 @@ def _opened(
     )
 
 
+def _not_before(books: Books, provider: str, billable: Billable, start: datetime) -> datetime:
+    """What goes on after it was taken for ended is billed from that end on, not twice."""
+    ends = [usage.end for usage in books.usages if _alike(usage, provider, billable)]
+    return max([start, *(end for end in ends if end is not None and billable.until is None)])
+
+
 def _predecessor(books: Books, provider: str, billable: Billable) -> Usage | None:
+    """The storage that this was before its size changed; what is paid by the hour starts anew."""
+    if rule_for(provider, billable.kind).unit is not Unit.MONTH:
+        return None
     for usage in books.open:
         if (usage.provider, usage.resource, usage.kind, usage.sku) == (
             provider,
@@ -203,10 +210,17 @@ def usage_id(provider: str, billable: Billable, start: datetime) -> str:
 
 def _of_leftover(books: Books, leftover: Leftover, sighting: Sighting) -> Iterator[Event]:
     for billable in leftover.billed:
-        if _same_run(books, leftover.provider, billable) is None:
+        usage = _same_run(books, leftover.provider, billable)
+        # It is there: whatever its machine's end was taken to mean for it, it goes on costing.
+        if usage is None or (usage.end is not None and billable.until is None):
             lease = books.leases.get(leftover.lease or "")
+            start = _not_before(books, leftover.provider, billable, billable.since)
+            grown = _predecessor(books, leftover.provider, billable)
+            if grown is not None:
+                start = sighting.at
+                yield _ended_by(grown, sighting.at, None)
             yield Usage(
-                id=usage_id(leftover.provider, billable, billable.since),
+                id=usage_id(leftover.provider, billable, start),
                 provider=leftover.provider,
                 account=leftover.account,
                 region=leftover.region,
@@ -216,7 +230,7 @@ def _of_leftover(books: Books, leftover: Leftover, sighting: Sighting) -> Iterat
                 sku=billable.sku,
                 market=billable.market,
                 quantity=billable.quantity,
-                start=billable.since,
+                start=start,
                 end=billable.until,
                 ended_by=None,
                 project=lease.project if lease is not None else leftover.project,
@@ -236,6 +250,26 @@ def removed(books: Books, leftover: Leftover, at: datetime) -> Sequence[Event]:
     ]
 
 
+def _of_lost_storage(books: Books, sighting: Sighting) -> Iterator[Event]:
+    """Storage that belongs to no machine, and that two complete listings, apart, did not show."""
+    billed = [b for machine in sighting.machines for b in machine.billed]
+    billed += [b for leftover in sighting.leftovers or () for b in leftover.billed]
+    standing = {billable.resource for billable in billed}
+    for usage in books.open:
+        ours = usage.machine is None and usage.session is not None
+        listed = (usage.provider, usage.account or "") in sighting.accounts
+        if not ours or not listed or usage.resource in standing:
+            continue
+        first = books.missed.get(usage.resource)
+        yield Missed(
+            id=f"missed/{usage.resource}/{format_time(sighting.at)}",
+            machine=usage.resource,
+            at=sighting.at,
+        )
+        if first is not None and sighting.at - first >= PATIENCE:
+            yield _ended_by(usage, max(first, usage.start), _uncertain(books, usage, first))
+
+
 def _of_unlisted(books: Books, machine_id: str, sighting: Sighting) -> Iterator[Event]:
     first_missed = books.missed.get(machine_id)
     yield Missed(
@@ -245,11 +279,16 @@ def _of_unlisted(books: Books, machine_id: str, sighting: Sighting) -> Iterator[
     twice = first_missed is not None and sighting.at - first_missed >= PATIENCE
     if ending is None and not twice and not _overdue(books, machine_id, sighting.at):
         return
+    last = books.seen.get(machine_id)
+    stopped = last is not None and last.snapshot.get("state") == State.STOPPED
     for usage in books.open:
         if usage.machine == machine_id:
-            end = ending or _uncertain(books, usage, first_missed or sighting.at)
-            yield _ended_by(usage, max(end.at, usage.start), end)
-    last = books.seen.get(machine_id)
+            known = ending
+            if stopped and last and ending and ending.gone_at is None and ending.at <= last.at:
+                # What still ran on a stopped machine did not end with the machine's last run.
+                known = None
+            end = known or _uncertain(books, usage, first_missed or sighting.at, stopped=stopped)
+            yield _ended_by(usage, max(_end_of(usage, end), usage.start), end)
     if last is not None:
         gone = replace(read_machine(last.snapshot), state=State.GONE, address=None)
         yield from _seen(books, gone, sighting.at)
@@ -265,10 +304,19 @@ def _overdue(books: Books, machine_id: str, at: datetime) -> bool:
     return bool(deadlines) and max(deadlines) + PATIENCE * 5 < at
 
 
-def _uncertain(books: Books, usage: Usage, missed: datetime) -> Ending:
-    """No evidence is left: the lease's deadline, or the first look that missed it if sooner."""
+def _end_of(usage: Usage, ending: Ending) -> datetime:
+    """Storage ends with the machine, which may be long after the machine's last run."""
+    lasting = rule_for(usage.provider, usage.kind).unit is Unit.MONTH
+    return ending.gone_at if lasting and ending.gone_at is not None else ending.at
+
+
+def _uncertain(books: Books, usage: Usage, missed: datetime, *, stopped: bool = False) -> Ending:
+    """No evidence is left: the lease's deadline, or the first look that missed it if sooner.
+
+    The disk of a stopped machine outlives the lease.
+    """
     lease = books.leases.get(usage.session or "")
-    at = min(lease.deadline, missed) if lease is not None else missed
+    at = missed if lease is None or stopped else min(lease.deadline, missed)
     return Ending(at=at, by=EndedBy.USER, evidence=Evidence.DEADLINE, reason="not listed any more")
 
 

@@ -1,10 +1,9 @@
 """What `ledger verify` finds."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class Verdict(NamedTuple):
     """The number of events, the head of the chain, and what is wrong."""
 
     events: int

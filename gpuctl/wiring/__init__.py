@@ -1,12 +1,12 @@
 """The composition root: the real clock, ids, files, SSH and clouds, put together once."""
 
+from __future__ import annotations
+
 import os
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
-
-from gpuctl.core.ports import Clock, Ledger, Progress, Sleep
 
 if TYPE_CHECKING:
     from gpuctl.app import App
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from gpuctl.config.paths import Paths
     from gpuctl.core.events import Leased
     from gpuctl.core.model import Machine
+    from gpuctl.core.ports import Clock, Ledger, Progress, Sleep
     from gpuctl.ledger.store import SqliteLedger
 
 
@@ -42,7 +43,7 @@ def new_id() -> str:
     return os.urandom(16).hex()
 
 
-def open_ledger(paths: "Paths", environ: Mapping[str, str]) -> "SqliteLedger":
+def open_ledger(paths: Paths, environ: Mapping[str, str]) -> SqliteLedger:
     """The ledger of these paths; made at first use."""
     from gpuctl.core.errors import UsageProblem
     from gpuctl.ledger.store import SqliteLedger
@@ -58,11 +59,11 @@ def open_ledger(paths: "Paths", environ: Mapping[str, str]) -> "SqliteLedger":
 
 def build(
     environ: Mapping[str, str],
-    settings: "Settings",
-    paths: "Paths",
+    settings: Settings,
+    paths: Paths,
     ledger: Ledger,
     progress: Progress,
-) -> "App":
+) -> App:
     """Everything a verb needs. No SDK is imported before a cloud is asked something."""
     from gpuctl.app import App
     from gpuctl.wiring.clouds import Accounts
@@ -82,7 +83,7 @@ def build(
     )
 
 
-def _tunnel_of(settings: "Settings", ledger: Ledger, machine: "Machine") -> "Tunnel":
+def _tunnel_of(settings: Settings, ledger: Ledger, machine: Machine) -> Tunnel:
     """As the template says that the machine was started from; plain SSH when it is not known."""
     from gpuctl.config.model import Tunnel
     from gpuctl.core.books import books
@@ -92,7 +93,7 @@ def _tunnel_of(settings: "Settings", ledger: Ledger, machine: "Machine") -> "Tun
     return template.tunnel if template is not None else Tunnel.SSH
 
 
-def _boot(lease: "Leased", user: str, gpus: int) -> bytes:
+def _boot(lease: Leased, user: str, gpus: int) -> bytes:
     from gpuctl import providers
     from gpuctl.agent.boot import BootPlan, render
 

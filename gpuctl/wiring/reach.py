@@ -7,7 +7,8 @@ from pathlib import Path
 
 from gpuctl.config.model import Tunnel
 from gpuctl.config.paths import Paths
-from gpuctl.core.model import Kind, Machine, MachineId
+from gpuctl.core.kinds import Kind
+from gpuctl.core.model import Machine, MachineId
 from gpuctl.core.ports import Copied
 from gpuctl.remote import copy, guard, hosts, session, ssh
 from gpuctl.remote.keys import Key, ensure_key

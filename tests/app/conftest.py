@@ -1,7 +1,7 @@
 """A desk: real ledger, fake clouds, time by hand; the verbs are called as the commands do."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from fractions import Fraction
 from pathlib import Path
@@ -13,22 +13,17 @@ from gpuctl.app import App
 from gpuctl.app.down import Ended, chosen, down
 from gpuctl.app.sync import Synced, sync
 from gpuctl.app.up import Asked, Up, up
-from gpuctl.config.model import (
-    BudgetPolicy,
-    ClientPolicy,
-    Limits,
-    Ports,
-    ProjectPolicy,
-    Settings,
-    Template,
-)
+from gpuctl.config.model import BudgetPolicy, ClientPolicy, Limits, Ports, ProjectPolicy, Settings
+from gpuctl.config.template import Template
 from gpuctl.core.bill import Bill, bill, fixed
 from gpuctl.core.books import Books, books
 from gpuctl.core.events import Event, Outcome
-from gpuctl.core.model import DiskSpec, Down, Machine, MarketPolicy
+from gpuctl.core.kinds import MarketPolicy
+from gpuctl.core.model import DiskSpec, Down, Machine
 from gpuctl.core.ports import CloudRef, NewId
 from gpuctl.core.span import Span
 from gpuctl.ledger.store import SqliteLedger
+from tests.changed import changed
 from tests.fakes import FakeCloud, FakeProvider, FakeReach, ListedClouds, Quiet
 
 ACME, BOREALIS = "acme/vision", "borealis/nlp"
@@ -79,7 +74,7 @@ def settings_with(**changes: Any) -> Settings:
         ports=Ports(by_name={}),
         limits=Limits(),
     )
-    return replace(base, **changes)
+    return changed(base, **changes)
 
 
 def budget(project: str, **limits: Any) -> dict[str, Any]:
@@ -103,7 +98,7 @@ class Desk:
     def up(self, project: str = ACME, template: str = "v100", **asked: Any) -> Up:
         changes = {key: asked.pop(key) for key in ("ttl", "budget", "zones") if key in asked}
         confirm = asked.pop("confirm", lambda plan: True)
-        recipe = replace(self.app.settings.template(template), **changes)
+        recipe = changed(self.app.settings.template(template), **changes)
         return up(self.app, Asked(project=project, template=recipe, **asked), confirm)
 
     def machine(self, project: str = ACME, template: str = "v100", **asked: Any) -> Machine:
@@ -177,7 +172,7 @@ def make_desk(
     def make(*, own: bool = False, name: str = "desk", **changes: Any) -> Desk:
         accounts = {CloudRef("aws"): FakeProvider(aws)}
         if own:
-            theirs = FakeCloud(clock, spot=dict(SPOT), on_demand=dict(ON_DEMAND))
+            theirs = FakeCloud(clock, first=100, spot=dict(SPOT), on_demand=dict(ON_DEMAND))
             accounts[CloudRef("aws", "acme")] = FakeProvider(theirs, account="444455556666")
         accounts[CloudRef("gcp")] = FakeProvider(gcp, account="my-project")
         ledger = SqliteLedger(tmp_path / f"{name}.db", install="1f" * 16)

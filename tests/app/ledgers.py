@@ -1,12 +1,12 @@
 """Ledgers that fail: a full disk, a file that cannot be read any more."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 
 from gpuctl.core.errors import LedgerError
 from gpuctl.core.events import Event
 from gpuctl.core.ports import Ledger
 from tests.app.conftest import Desk
+from tests.changed import changed
 
 
 class Failing:
@@ -18,7 +18,7 @@ class Failing:
         self.unreadable = False
 
     def under(self, desk: Desk) -> Desk:
-        return replace(desk, app=replace(desk.app, ledger=self))
+        return changed(desk, app=changed(desk.app, ledger=self))
 
     @property
     def location(self) -> str:

@@ -8,7 +8,8 @@ import pytest
 from gpuctl.app.down import down
 from gpuctl.core.errors import Busy, Denied, LedgerError, NotFound, UsageProblem
 from gpuctl.core.events import Ended, Usage
-from gpuctl.core.model import Down, EndedBy, Evidence, Kind, State
+from gpuctl.core.kinds import EndedBy, Evidence, Kind, State
+from gpuctl.core.model import Down
 from tests.app.conftest import ACME, BOREALIS, MACHINE_HOUR, Desk
 from tests.app.ledgers import Failing
 

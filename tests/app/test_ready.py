@@ -1,6 +1,5 @@
 """From accepted to usable; what never becomes usable is ended."""
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -8,9 +7,10 @@ import pytest
 from gpuctl.app.ready import NotReady
 from gpuctl.core.errors import LedgerError
 from gpuctl.core.events import Armed, Leased, Usage
-from gpuctl.core.model import Kind
+from gpuctl.core.kinds import Kind
 from tests.app.conftest import Desk, MakeDesk
 from tests.app.ledgers import Failing
+from tests.changed import changed
 
 
 def test_a_machine_that_never_arms_its_switch_is_ended(desk: Desk) -> None:
@@ -76,7 +76,7 @@ def test_what_a_clients_own_machine_cost_before_it_failed_is_the_clients(
 
     def sleep(seconds: float) -> None:
         real(seconds)
-        cloud.terminate("i-000001")
+        cloud.terminate("i-000064")
 
     with pytest.raises(NotReady):
         _with_sleep(desk, sleep).up()
@@ -94,7 +94,7 @@ def test_armed_is_written_once_for_one_deadline(desk: Desk) -> None:
 def test_a_machine_without_a_lease_can_be_waited_for(desk: Desk) -> None:
     desk.up(name="box")
     vm = desk.aws.vms[0]
-    vm.order = replace(vm.order, lease=None)  # type: ignore[arg-type]
+    vm.order = changed(vm.order, lease=None)  # type: ignore[arg-type]
     before = len(desk.events(Armed))
     desk.up(name="box")
     assert len(desk.events(Armed)) == before
@@ -111,4 +111,4 @@ def test_the_whole_minute_of_a_failed_start_is_billed(desk: Desk) -> None:
 
 
 def _with_sleep(desk: Desk, sleep: object) -> Desk:
-    return replace(desk, app=replace(desk.app, sleep=sleep))  # type: ignore[arg-type]
+    return changed(desk, app=changed(desk.app, sleep=sleep))  # type: ignore[arg-type]

@@ -6,7 +6,7 @@ from gpuctl.app.attribute import switch
 from gpuctl.app.up import NothingStarted
 from gpuctl.core.errors import UsageProblem
 from gpuctl.core.events import Switch, Usage
-from gpuctl.core.model import Kind, State
+from gpuctl.core.kinds import Kind, State
 from tests.app.conftest import ACME, BOREALIS, Desk
 
 
@@ -81,7 +81,7 @@ def test_a_restart_by_other_hands_leaves_no_billed_gap(desk: Desk) -> None:
     desk.clock.tick(hours=1)
     desk.sync()
     cores = sorted((u.start, u.end) for u in desk.books.usages if u.kind is Kind.VCPU)
-    assert [end for _, end in cores][0] == stopped
+    assert cores[0][1] == stopped
     assert cores[1] == (started, None)
 
 

@@ -1,6 +1,5 @@
 """`up`: which offer is taken, what is written first, what is said when nothing can be had."""
 
-from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
@@ -9,8 +8,9 @@ import pytest
 from gpuctl.app.up import NothingStarted, apply_flags
 from gpuctl.core.errors import Denied, GpuctlError, ListingIncomplete, UsageProblem
 from gpuctl.core.events import Armed, Intent, Leased, Usage
-from gpuctl.core.model import Market, MarketPolicy, State
-from tests.app.conftest import ACME, BOREALIS, MACHINE_HOUR, Desk, MakeDesk
+from gpuctl.core.kinds import Market, MarketPolicy, State
+from tests.app.conftest import ACME, BOREALIS, MACHINE_HOUR, TEMPLATES, Desk, MakeDesk
+from tests.changed import changed
 
 
 def test_the_first_offer_is_the_cheapest_zone_of_the_first_type(desk: Desk) -> None:
@@ -177,7 +177,7 @@ def test_waiting_for_capacity_tries_again_until_there_is_some(desk: Desk) -> Non
         if len(tries) == 3:
             desk.aws.sold_out = set()
 
-    desk = replace(desk, app=replace(desk.app, sleep=sleep))
+    desk = changed(desk, app=changed(desk.app, sleep=sleep))
     assert desk.machine(wait=timedelta(hours=2), detach=True).type == "p3.2xlarge"
     assert tries == [30.0] * 3
 
@@ -263,3 +263,21 @@ def test_an_error_nobody_planned_for_is_the_clouds_refusal(desk: Desk) -> None:
     with pytest.raises(GpuctlError, match="InternalError"):
         desk.up()
     assert desk.outcomes == [("failed", "GpuctlError")]
+
+
+def test_a_template_may_name_the_vm_itself(make_desk: MakeDesk) -> None:
+    recipe = changed(TEMPLATES[2], name="box", vm="my-box")
+    desk = make_desk(templates={"box": recipe})
+    assert desk.machine(template="box").name == "my-box"
+    desk.down()
+    assert desk.machine(template="box").id.native == "my-box"
+    assert len(desk.gcp.vms) == 1
+
+
+def test_a_stopped_machine_of_the_same_name_elsewhere_is_another(make_desk: MakeDesk) -> None:
+    desk = make_desk(own=True)
+    desk.up(template="t4", name="box")
+    desk.down("box")
+    plan = desk.up(BOREALIS, template="v100", name="box", dry_run=True).plan
+    assert plan is not None
+    assert plan.adopted is None

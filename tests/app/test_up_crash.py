@@ -1,14 +1,15 @@
 """`up` that is cut off: whatever happens, the next command finds the machine, once."""
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from gpuctl.core.errors import UnknownOutcome
 from gpuctl.core.events import Intent, Switch, Usage
-from gpuctl.core.model import Down, Kind, State
+from gpuctl.core.kinds import Kind, State
+from gpuctl.core.model import Down
 from tests.app.conftest import ACME, BOREALIS, Desk
+from tests.changed import changed
 
 
 def test_a_lost_answer_is_an_unknown_outcome_and_stays_open(desk: Desk) -> None:
@@ -139,7 +140,7 @@ def test_a_down_that_was_cut_off_never_ends_a_later_run_of_the_same_name(desk: D
     desk.gcp.terminate("vision-1")
     desk.clock.tick(minutes=5)
     order = desk.gcp.vms[0].order
-    desk.gcp.begin(replace(order, lease="9f" * 16, token="8e" * 16), "vision-1")
+    desk.gcp.begin(changed(order, lease="9f" * 16, token="8e" * 16), "vision-1")
     desk.clock.tick(minutes=5)
     desk.sync()
     assert desk.gcp.vms[0].alive

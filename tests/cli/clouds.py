@@ -3,7 +3,8 @@
 from decimal import Decimal
 
 from gpuctl.core.errors import Busy, NotFound
-from gpuctl.core.model import Footprint, Market, Offer, PricePoint
+from gpuctl.core.kinds import Market
+from gpuctl.core.model import Footprint, Offer, PricePoint
 from gpuctl.core.ports import CloudRef
 
 

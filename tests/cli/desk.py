@@ -2,7 +2,6 @@
 
 import json
 import textwrap
-from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -11,7 +10,8 @@ from click.testing import CliRunner
 from gpuctl.cli import main
 from gpuctl.cli.session import Session
 from gpuctl.core.events import Leased, Price, Seen, Usage
-from gpuctl.core.model import Kind, Machine, MachineId, Market, State, Unit
+from gpuctl.core.kinds import Kind, Market, State, Unit
+from gpuctl.core.model import Machine, MachineId
 from gpuctl.core.snapshot import write_machine
 from gpuctl.ledger.store import SqliteLedger
 
@@ -32,7 +32,7 @@ class FixedSession(Session):
     def app(self):
         made = super().app
         clouds = self.clouds or made.clouds
-        return replace(made, clouds=clouds, clock=self.clock, sleep=lambda _: None)
+        return made._replace(clouds=clouds, clock=self.clock, sleep=lambda _: None)
 
 
 class Desk:

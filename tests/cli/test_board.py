@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from gpuctl.core.model import State
+from gpuctl.core.kinds import State
 from tests.cli.desk import NOW
 
 HEAVY = {"boto3", "botocore", "google", "sqlite3", "tomlkit", "platformdirs", "tenacity"}

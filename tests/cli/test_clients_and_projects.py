@@ -5,7 +5,7 @@ import tomllib
 import pytest
 
 from gpuctl.core.events import Ended
-from gpuctl.core.model import EndedBy, State
+from gpuctl.core.kinds import EndedBy, State
 from tests.cli.desk import NOW
 
 

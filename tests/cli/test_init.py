@@ -6,7 +6,8 @@ import tomllib
 import pytest
 
 from gpuctl.cli import surroundings
-from gpuctl.core.model import Machine, MachineId, Market, State
+from gpuctl.core.kinds import Market, State
+from gpuctl.core.model import Machine, MachineId
 from tests.cli.clouds import Account, Clouds
 
 ACME = ("--client", "ACME Robotics", "--project", "vision")

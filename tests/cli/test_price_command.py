@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from gpuctl.core.model import Kind, Market, Unit
+from gpuctl.core.kinds import Kind, Market, Unit
 from tests.cli.clouds import Account, Clouds
 from tests.cli.desk import NOW
 

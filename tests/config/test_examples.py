@@ -17,7 +17,7 @@ from gpuctl.config.keys import PROJECT_FILE, USER
 from gpuctl.config.reference import generated
 from gpuctl.config.schema import json_schema
 from gpuctl.config.tables import MapOf, Table
-from gpuctl.core.model import MarketPolicy
+from gpuctl.core.kinds import MarketPolicy
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted(

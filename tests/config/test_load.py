@@ -1,6 +1,5 @@
 """Precedence, origins, and every mistake at once."""
 
-from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
 
@@ -9,7 +8,8 @@ import pytest
 from gpuctl.config.load import load
 from gpuctl.config.model import Output, Ports, Settings
 from gpuctl.core.errors import ConfigError, NotFound
-from gpuctl.core.model import DataVolume, DiskSpec, Market, MarketPolicy
+from gpuctl.core.kinds import Market, MarketPolicy
+from gpuctl.core.model import DataVolume, DiskSpec
 
 USER = """\
     [defaults]
@@ -52,7 +52,7 @@ USER = """\
 def test_nothing_written_is_the_model_s_own_defaults(home):
     settings = home.load().settings
     empty = Settings(templates=settings.templates, clients={}, projects={}, ports=Ports(by_name={}))
-    assert replace(settings, clients={}, projects={}, ports=Ports(by_name={})) == empty
+    assert settings._replace(clients={}, projects={}, ports=Ports(by_name={})) == empty
 
 
 def test_a_user_file_is_read_into_values(home):

@@ -22,22 +22,8 @@ from gpuctl.core.errors import (
     QuotaReached,
     UnknownOutcome,
 )
-from gpuctl.core.model import (
-    Access,
-    Billable,
-    Down,
-    EndedBy,
-    Kind,
-    Leftover,
-    Machine,
-    MachineId,
-    Market,
-    Order,
-    Priced,
-    State,
-    Unit,
-    Want,
-)
+from gpuctl.core.kinds import EndedBy, Kind, Market, Priced, State, Unit
+from gpuctl.core.model import Access, Billable, Down, Leftover, Machine, MachineId, Order, Want
 from gpuctl.core.ports import Provider
 from gpuctl.core.span import Span
 

@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from gpuctl.core.model import Access, DiskSpec, EndedBy, MachineId, Market, Offer, Order
+from gpuctl.core.kinds import EndedBy, Market
+from gpuctl.core.model import Access, DiskSpec, MachineId, Offer, Order
 from tests.conftest import HandClock
 from tests.contract.provider import ALICE, PUBLIC_KEY, ProviderContract
 from tests.fake_cloud import FakeCloud, Thing

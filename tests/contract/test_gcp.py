@@ -8,7 +8,8 @@ import pytest
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import compute_v1
 
-from gpuctl.core.model import Access, DiskSpec, MachineId, Market, Offer, Order
+from gpuctl.core.kinds import Market
+from gpuctl.core.model import Access, DiskSpec, MachineId, Offer, Order
 from gpuctl.core.span import utc
 from gpuctl.providers.gcp import GcpProvider, GcpSettings, connect
 from gpuctl.sandbox.gcp import GcpCloud

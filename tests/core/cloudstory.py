@@ -7,18 +7,9 @@ from decimal import Decimal
 from gpuctl.core import sync
 from gpuctl.core.books import books
 from gpuctl.core.events import Leased
+from gpuctl.core.kinds import EndedBy, Evidence, Kind, Market, State
 from gpuctl.core.merge import merge
-from gpuctl.core.model import (
-    Billable,
-    EndedBy,
-    Ending,
-    Evidence,
-    Kind,
-    Machine,
-    MachineId,
-    Market,
-    State,
-)
+from gpuctl.core.model import Billable, Ending, Machine, MachineId
 
 START = datetime(2026, 3, 2, 9, tzinfo=UTC)
 ACCOUNT = ("aws", "111122223333")

@@ -6,8 +6,8 @@ from fractions import Fraction
 
 from gpuctl.core.bill import bill, fixed
 from gpuctl.core.events import Adjust, Price, Split, Switch, Usage
-from gpuctl.core.model import EndedBy, Kind, Market
-from gpuctl.core.money import decimal_text
+from gpuctl.core.kinds import EndedBy, Kind, Market
+from gpuctl.core.rounding import decimal_text
 from gpuctl.core.rules import rule_for
 from gpuctl.core.span import Span
 
@@ -89,7 +89,7 @@ def _event(number, when, verb, words, events):
             )  # fmt: skip
         case "close", [resource, by]:
             run = next(e for e in events.values() if _runs(e, resource))
-            fields = {name: getattr(run, name) for name in run.__dataclass_fields__}
+            fields = {name: getattr(run, name) for name in run._fields}
             return Usage(**fields | {"end": when, "ended_by": EndedBy(by)})
         case "switch", [resource, project]:
             return Switch(

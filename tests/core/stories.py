@@ -7,7 +7,7 @@ from decimal import Decimal
 from hypothesis import strategies as st
 
 from gpuctl.core.events import Adjust, Price, Split, Switch, Usage
-from gpuctl.core.model import EndedBy, Evidence, Kind, Market
+from gpuctl.core.kinds import EndedBy, Evidence, Kind, Market
 from gpuctl.core.pricebook import price_key
 from gpuctl.core.rules import rule_for
 from gpuctl.core.span import Span

@@ -5,7 +5,7 @@ from datetime import timedelta
 from gpuctl.core.bill import bill
 from gpuctl.core.charges import as_aws_prints
 from gpuctl.core.events import Ended, Usage
-from gpuctl.core.model import EndedBy, Evidence
+from gpuctl.core.kinds import EndedBy, Evidence
 from tests.core.docledger import EVER, NOW, ledger
 
 HOUR = timedelta(hours=1)
@@ -107,7 +107,7 @@ def test_what_runs_on_a_clients_own_account_is_in_no_total(events, charges):
     = acme/vision 1
     """
     theirs = [
-        Usage(**{n: getattr(e, n) for n in e.__dataclass_fields__} | {"payer": "acme"})
+        Usage(**{n: getattr(e, n) for n in e._fields} | {"payer": "acme"})
         if isinstance(e, Usage)
         else e
         for e in events

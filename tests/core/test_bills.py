@@ -9,7 +9,7 @@ import pytest
 from gpuctl.core.bill import bill, fixed
 from gpuctl.core.charges import as_aws_prints, billed_span
 from gpuctl.core.events import Usage
-from gpuctl.core.model import Kind, Market, Unit
+from gpuctl.core.kinds import Kind, Market, Unit
 from gpuctl.core.rules import rule_for
 from gpuctl.core.span import Span
 from tests.core.docledger import EVER, NOW, at, ledger, paid

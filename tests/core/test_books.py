@@ -8,14 +8,8 @@ from hypothesis import strategies as st
 
 from gpuctl.core.books import books
 from gpuctl.core.events import Armed, Extended, Intent, Missed, Outcome, Seen, Switch
-from gpuctl.core.model import (
-    Access,
-    DataVolume,
-    DiskSpec,
-    Market,
-    Offer,
-    Order,
-)
+from gpuctl.core.kinds import Market
+from gpuctl.core.model import Access, DataVolume, DiskSpec, Offer, Order
 from gpuctl.core.orders import read_order, write_order
 from tests.core.cloudstory import MINUTE, START, Notebook, lease, machine
 

@@ -20,7 +20,7 @@ from gpuctl.core.interchange import (
     write_line,
     write_record,
 )
-from gpuctl.core.model import Market
+from gpuctl.core.kinds import Market
 from tests.core.stories import now, stories, whole
 
 USAGE = {

@@ -4,7 +4,8 @@ from dataclasses import replace
 from decimal import Decimal
 
 from gpuctl.core.events import Ended, Missed, Usage
-from gpuctl.core.model import Kind, Leftover
+from gpuctl.core.kinds import Kind
+from gpuctl.core.model import Leftover
 from gpuctl.core.sync import removed
 from tests.core.cloudstory import ACCOUNT, MINUTE, START, Notebook, billable, ended, lease, machine
 

@@ -1,7 +1,6 @@
 """Two ledgers into one: nothing twice, nothing lost, and what cannot both be true is refused."""
 
 import itertools
-from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
@@ -10,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpuctl.core.bill import bill, fixed, runs
-from gpuctl.core.events import Ended, Usage
+from gpuctl.core.events import Armed, Ended, Extended, Usage
+from gpuctl.core.kinds import EndedBy, Evidence
 from gpuctl.core.merge import Contradiction, ended, merge
-from gpuctl.core.model import EndedBy, Evidence
 from gpuctl.core.span import parse_time
 from tests.core.docledger import read
 from tests.core.stories import now, stories, whole
@@ -26,7 +25,7 @@ STORY = """
 """
 EVENTS, _ = read(STORY)
 PRICE, OPEN, SWITCH, SPLIT, ADJUST = EVENTS
-CLOSED = replace(OPEN, end=parse_time("2025-03-10T12:00:00Z"), ended_by=EndedBy.USER)
+CLOSED = OPEN._replace(end=parse_time("2025-03-10T12:00:00Z"), ended_by=EndedBy.USER)
 
 
 def contradiction(known, incoming):
@@ -39,21 +38,21 @@ def test_the_same_again_adds_nothing():
     assert merge([], EVENTS) == EVENTS
     assert merge(EVENTS, EVENTS) == []
     assert merge([], [*EVENTS, *EVENTS]) == EVENTS
-    assert merge(EVENTS, [replace(PRICE, usd=Decimal("1.00"))]) == []
+    assert merge(EVENTS, [PRICE._replace(usd=Decimal("1.00"))]) == []
 
 
 @pytest.mark.parametrize(
     "changed",
     [
-        replace(PRICE, usd=Decimal(2)),
-        replace(OPEN, project="acme/audio"),
-        replace(OPEN, extra={"ticket": "T-7"}),
-        replace(OPEN, start=OPEN.start + timedelta(seconds=1)),
-        replace(CLOSED, project=None),
-        replace(SWITCH, project=None),
-        replace(SPLIT, idle=Decimal(1)),
-        replace(ADJUST, note="other"),
-        replace(ADJUST, id=OPEN.id),
+        PRICE._replace(usd=Decimal(2)),
+        OPEN._replace(project="acme/audio"),
+        OPEN._replace(extra={"ticket": "T-7"}),
+        OPEN._replace(start=OPEN.start + timedelta(seconds=1)),
+        CLOSED._replace(project=None),
+        SWITCH._replace(project=None),
+        SPLIT._replace(idle=Decimal(1)),
+        ADJUST._replace(note="other"),
+        ADJUST._replace(id=OPEN.id),
     ],
     ids=lambda event: type(event).__name__,
 )
@@ -70,42 +69,42 @@ def test_an_open_run_may_be_closed_once():
     assert [usage.end for usage in runs(known)] == [CLOSED.end]
     assert merge(known, [CLOSED]) == []
     assert merge(known, [OPEN]) == []
-    assert merge(known, [replace(CLOSED, evidence=Evidence.AUDIT_LOG)]) == []
+    assert merge(known, [CLOSED._replace(evidence=Evidence.AUDIT_LOG)]) == []
     for other in (
-        replace(CLOSED, end=CLOSED.end + timedelta(seconds=1)),
-        replace(CLOSED, ended_by=EndedBy.PROVIDER),
+        CLOSED._replace(end=CLOSED.end + timedelta(seconds=1)),
+        CLOSED._replace(ended_by=EndedBy.PROVIDER),
     ):
         assert contradiction(known, [other])[0] == 0
     assert merge([], [OPEN, CLOSED]) == [OPEN, closing]
     assert merge([], [CLOSED, OPEN]) == [CLOSED]
-    assert contradiction([], [OPEN, CLOSED, replace(CLOSED, ended_by=None)])[0] == 2
+    assert contradiction([], [OPEN, CLOSED, CLOSED._replace(ended_by=None)])[0] == 2
 
 
 def test_an_end_that_came_as_a_record_of_its_own_counts_too():
-    known = [*EVENTS, replace(ended(CLOSED), id="other", evidence=Evidence.STATE_REASON)]
+    known = [*EVENTS, ended(CLOSED)._replace(id="other", evidence=Evidence.STATE_REASON)]
     assert merge(known, [CLOSED]) == []
-    assert contradiction(known, [replace(CLOSED, end=CLOSED.end + timedelta(hours=1))])[0] == 0
+    assert contradiction(known, [CLOSED._replace(end=CLOSED.end + timedelta(hours=1))])[0] == 0
     with pytest.raises(ValueError, match="has no end"):
         ended(OPEN)
 
 
 def test_prices_that_contradict_name_the_later_record():
-    other = replace(PRICE, id="p9", usd=Decimal(2))
+    other = PRICE._replace(id="p9", usd=Decimal(2))
     assert contradiction([PRICE], [ADJUST, other])[0] == 1
     assert contradiction([], [other, ADJUST, PRICE])[0] == 2
-    assert merge([PRICE], [replace(other, usd=PRICE.usd)]) != []
+    assert merge([PRICE], [other._replace(usd=PRICE.usd)]) != []
 
 
 def test_splits_that_overlap_are_refused_in_any_order():
-    long = replace(SPLIT, id="x8", until=SPLIT.until + timedelta(hours=2))
-    inside = replace(SPLIT, id="x9", since=SPLIT.until, until=SPLIT.until + timedelta(minutes=1))
+    long = SPLIT._replace(id="x8", until=SPLIT.until + timedelta(hours=2))
+    inside = SPLIT._replace(id="x9", since=SPLIT.until, until=SPLIT.until + timedelta(minutes=1))
     for order in itertools.permutations([long, inside]):
         position, reason = contradiction([], [ADJUST, *order])
         assert position == 2
         assert reason == f"split {order[1].id!r} overlaps split {order[0].id!r} on i-1"
     assert contradiction([long], [inside]) == (0, "split 'x9' overlaps split 'x8' on i-1")
-    late = replace(inside, id="x7", since=long.until, until=long.until + timedelta(hours=1))
-    elsewhere = replace(inside, resource="i-2")
+    late = inside._replace(id="x7", since=long.until, until=long.until + timedelta(hours=1))
+    elsewhere = inside._replace(resource="i-2")
     assert merge([long], [late, elsewhere]) == [late, elsewhere]
     # Between two neighbours a third one is found although the last neighbour ends first.
     assert contradiction([SPLIT, late], [long])[0] == 0
@@ -116,7 +115,7 @@ def test_splits_that_overlap_are_refused_in_any_order():
 def test_merging_is_idempotent_and_knows_no_order(story, data):
     base, events = story
     opened = [
-        replace(event, end=None, ended_by=None, evidence=None)
+        event._replace(end=None, ended_by=None, evidence=None)
         for event in events
         if isinstance(event, Usage)
     ]
@@ -131,6 +130,13 @@ def test_merging_is_idempotent_and_knows_no_order(story, data):
     assert ways[0] == ways[1] == bill(events, fixed(whole(base)), now(base)).charges
     shuffled = data.draw(st.permutations([*mine, *theirs]))
     assert bill(merge([], shuffled), fixed(whole(base)), now(base)).charges == ways[0]
+
+
+def test_the_same_fields_in_another_type_are_other_content():
+    moments = {"lease": "l1", "at": OPEN.start, "deadline": OPEN.start}
+    extended, armed = Extended(id="e", **moments), Armed(id="e", **moments)
+    assert merge([extended], [extended]) == []
+    assert contradiction([extended], [armed])[0] == 0
 
 
 def test_ends_of_runs_nobody_knows_change_nothing():

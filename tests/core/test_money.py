@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpuctl.core.money import Money, decimal_text, round_half_up
+from gpuctl.core.money import Money
+from gpuctl.core.rounding import decimal_text, round_half_up
 
 EUR = Money(Decimal("1.10"), "EUR")
 USD = Money(Decimal("1.10"))

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpuctl.core.errors import CannotFill, NoZoneCapacity, PriceTooLow, QuotaReached, TypeNotOffered
-from gpuctl.core.model import Market, MarketPolicy, Offer, Want
+from gpuctl.core.kinds import Market, MarketPolicy
+from gpuctl.core.model import Offer, Want
 from gpuctl.core.offers import after, matches, rank
 
 SPOT, ON_DEMAND = Market.SPOT, Market.ON_DEMAND

@@ -1,6 +1,5 @@
 """Which price holds: the most specific key that has begun, whatever its age."""
 
-from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
@@ -9,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpuctl.core.events import Price
+from gpuctl.core.kinds import Kind, Market, Priced, Unit
 from gpuctl.core.meter import hourly, priced
-from gpuctl.core.model import Kind, Market, Priced, Unit
 from gpuctl.core.pricebook import PriceBook, PriceConflict
 from tests.core.docledger import NOW, at, ledger, read
 
@@ -38,10 +37,10 @@ IN_REGION = {"region": "us-east-1"}
 def test_the_most_specific_key_wins_whatever_its_age():
     book = PriceBook([price("1", **IN_ZONE), price("2", 1, **IN_REGION), price("3", 2)])
     assert [book.at(THING, START + timedelta(hours=h)).usd for h in range(4)] == [1, 1, 1, 1]
-    elsewhere = replace(THING, zone="us-east-1b")
+    elsewhere = THING._replace(zone="us-east-1b")
     found = [book.at(elsewhere, START + timedelta(hours=h)) for h in range(4)]
     assert [p and p.usd for p in found] == [None, 2, 2, 2]
-    assert book.at(replace(THING, region="eu-west-1", zone=None), START) is None
+    assert book.at(THING._replace(region="eu-west-1", zone=None), START) is None
 
 
 def test_a_specific_key_that_has_not_begun_leaves_it_to_the_wider():
@@ -71,13 +70,13 @@ def test_neighbours_of_one_price_are_one_step():
 def test_every_part_of_the_key_counts(change):
     book = PriceBook([price("1", **IN_ZONE)])
     assert book.at(THING, START) is not None
-    assert book.at(replace(THING, **change), START) is None
+    assert book.at(THING._replace(**change), START) is None
 
 
 @pytest.mark.parametrize("kind", Kind)
 def test_disks_addresses_and_traffic_know_no_market(kind):
     book = PriceBook([price("1", kind=kind, market=Market.ON_DEMAND)])
-    found = book.at(replace(THING, kind=kind, market=Market.SPOT), START)
+    found = book.at(THING._replace(kind=kind, market=Market.SPOT), START)
     known = {Kind.COMPUTE, Kind.VCPU, Kind.RAM, Kind.GPU}
     assert (found is None) is (kind in known)
 

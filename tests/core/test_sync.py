@@ -6,8 +6,9 @@ from decimal import Decimal
 
 from gpuctl.core.bill import bill, runs
 from gpuctl.core.events import Ended, Missed, Seen, Usage
+from gpuctl.core.kinds import EndedBy, Evidence, Kind, State
 from gpuctl.core.merge import merge
-from gpuctl.core.model import EndedBy, Ending, Evidence, Kind, State
+from gpuctl.core.model import Ending
 from gpuctl.core.snapshot import read_machine, write_machine
 from gpuctl.core.sync import switches
 from tests.core.cloudstory import (

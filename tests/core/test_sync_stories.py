@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from gpuctl.core.bill import bill
 from gpuctl.core.events import Ended, Missed
+from gpuctl.core.kinds import EndedBy, Evidence, Kind, State
 from gpuctl.core.merge import merge
-from gpuctl.core.model import EndedBy, Ending, Evidence, Kind, State
+from gpuctl.core.model import Ending
 from tests.core.cloudstory import ACCOUNT, MINUTE, START, Notebook, lease, machine
 from tests.core.docledger import EVER
 

@@ -1,7 +1,6 @@
 """What holds for every ledger: order does not matter, and nothing is lost between the parts."""
 
 import itertools
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -13,7 +12,7 @@ from hypothesis import strategies as st
 from gpuctl.core.bill import bill, fixed, monthly
 from gpuctl.core.charges import billed_span, is_waived, total
 from gpuctl.core.events import Adjust, Price, Split, Switch, Usage
-from gpuctl.core.model import EndedBy, Kind, Market
+from gpuctl.core.kinds import EndedBy, Kind, Market
 from gpuctl.core.rules import billing_zone
 from gpuctl.core.span import Month, Span
 from tests.core.docledger import EVER, NOW, ledger
@@ -104,7 +103,7 @@ def test_more_time_never_costs_less(story, which, more):
     if not runs:
         return
     run = runs[which % len(runs)]
-    longer = replace(run, end=run.end + timedelta(seconds=more))
+    longer = run._replace(end=run.end + timedelta(seconds=more))
     events = [event for event in events if isinstance(event, Usage | Price)]
     changed = [longer if event is run else event for event in events]
     window = fixed(Span(base - timedelta(days=2), base + timedelta(days=90)))

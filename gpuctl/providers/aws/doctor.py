@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from gpuctl.core.errors import Denied, GpuctlError, NotFound
-from gpuctl.core.model import Check, Market, Offer, Want
+from gpuctl.core.kinds import Market
+from gpuctl.core.model import Check, Offer, Want
 from gpuctl.core.ports import Clock
 from gpuctl.providers.aws import offers
 from gpuctl.providers.aws.client import Clients, part

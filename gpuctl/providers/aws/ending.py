@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from gpuctl.core.errors import Denied, NotFound
-from gpuctl.core.model import Ending, State
+from gpuctl.core.kinds import State
+from gpuctl.core.model import Ending
 from gpuctl.core.ports import Clock
 from gpuctl.providers.aws import tags, translate
 from gpuctl.providers.aws.client import Clients, pages

@@ -19,9 +19,10 @@ from gpuctl.core.errors import (
     QuotaReached,
     UnknownOutcome,
 )
-from gpuctl.core.model import Market, Order
-from gpuctl.core.money import decimal_text
+from gpuctl.core.kinds import Market
+from gpuctl.core.model import Order
 from gpuctl.core.ports import Sleep
+from gpuctl.core.rounding import decimal_text
 from gpuctl.providers.aws import access, images, tags, volumes
 from gpuctl.providers.aws.calls import Launcher
 from gpuctl.providers.aws.client import Clients, pages

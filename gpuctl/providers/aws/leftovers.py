@@ -9,7 +9,8 @@ from decimal import Decimal
 from typing import Any
 
 from gpuctl.core.errors import GpuctlError, ListingIncomplete
-from gpuctl.core.model import Billable, Kind, Leftover, Market
+from gpuctl.core.kinds import Kind, Market
+from gpuctl.core.model import Billable, Leftover
 from gpuctl.core.ports import Clock
 from gpuctl.core.span import format_time, parse_time, utc
 from gpuctl.providers.aws import access, spot, tags, translate

@@ -9,7 +9,8 @@ from contextlib import suppress
 from typing import Any
 
 from gpuctl.core.errors import Denied, GpuctlError, ListingIncomplete, NotFound
-from gpuctl.core.model import Ending, Machine, MachineId, State
+from gpuctl.core.kinds import State
+from gpuctl.core.model import Ending, Machine, MachineId
 from gpuctl.core.ports import Clock, Sleep
 from gpuctl.providers.aws import ending as endings
 from gpuctl.providers.aws import tags, translate

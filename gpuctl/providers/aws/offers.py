@@ -10,9 +10,10 @@ from decimal import Decimal
 from typing import Any
 
 from gpuctl.core.errors import GpuctlError
-from gpuctl.core.model import Market, Offer, PricePoint, Want
-from gpuctl.core.money import decimal_text
+from gpuctl.core.kinds import Market
+from gpuctl.core.model import Offer, PricePoint, Want
 from gpuctl.core.ports import Clock
+from gpuctl.core.rounding import decimal_text
 from gpuctl.providers.aws import prices, tags
 from gpuctl.providers.aws.client import Clients, pages
 from gpuctl.providers.aws.gpus import NONE, Gpu, family_of, gpu_of

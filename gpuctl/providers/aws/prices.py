@@ -16,7 +16,8 @@ from importlib import resources
 from typing import Any
 
 from gpuctl.core.errors import GpuctlError
-from gpuctl.core.model import Kind, Market, Priced, PricePoint, Unit
+from gpuctl.core.kinds import Kind, Market, Priced, Unit
+from gpuctl.core.model import PricePoint
 from gpuctl.core.ports import Clock
 from gpuctl.core.span import Span, parse_time, utc
 from gpuctl.providers.aws.client import Clients, pages

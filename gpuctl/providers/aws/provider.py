@@ -7,6 +7,7 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 
 from gpuctl.core.errors import GpuctlError, NotFound
+from gpuctl.core.kinds import Priced
 from gpuctl.core.model import (
     Access,
     Check,
@@ -18,7 +19,6 @@ from gpuctl.core.model import (
     MachineId,
     Offer,
     Order,
-    Priced,
     PricePoint,
     Want,
 )

@@ -2,7 +2,7 @@
 
 import re
 
-from gpuctl.core.model import Market
+from gpuctl.core.kinds import Market
 
 # bucket -> (on-demand, spot)
 _CODES: dict[str, tuple[str, str | None]] = {

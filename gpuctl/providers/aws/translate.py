@@ -7,17 +7,8 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from gpuctl.core.model import (
-    Billable,
-    EndedBy,
-    Ending,
-    Evidence,
-    Kind,
-    Machine,
-    MachineId,
-    Market,
-    State,
-)
+from gpuctl.core.kinds import EndedBy, Evidence, Kind, Market, State
+from gpuctl.core.model import Billable, Ending, Machine, MachineId
 from gpuctl.core.names import project_name
 from gpuctl.core.span import parse_time, utc
 from gpuctl.providers.aws import tags

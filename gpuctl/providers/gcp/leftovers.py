@@ -6,7 +6,8 @@ from decimal import Decimal
 from typing import Any
 
 from gpuctl.core.errors import NotFound
-from gpuctl.core.model import Billable, Footprint, Kind, Leftover, Market, State
+from gpuctl.core.kinds import Kind, Market, State
+from gpuctl.core.model import Billable, Footprint, Leftover
 from gpuctl.core.names import project_of_label
 from gpuctl.core.ports import Clock, NewId
 from gpuctl.providers.gcp.access import Doors

@@ -7,7 +7,8 @@ from decimal import Decimal
 from typing import TypeVar
 
 from gpuctl.core.errors import InvalidRequest
-from gpuctl.core.model import Accelerator, Component, Market, Offer, Want
+from gpuctl.core.kinds import Market
+from gpuctl.core.model import Accelerator, Component, Offer, Want
 from gpuctl.providers.gcp.calls import Call
 from gpuctl.providers.gcp.client import Compute
 from gpuctl.providers.gcp.errors import Json

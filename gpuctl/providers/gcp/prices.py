@@ -8,7 +8,8 @@ from decimal import Decimal
 from functools import cache
 from importlib.resources import files
 
-from gpuctl.core.model import Component, Kind, Market, Priced, PricePoint
+from gpuctl.core.kinds import Kind, Market, Priced
+from gpuctl.core.model import Component, PricePoint
 from gpuctl.providers.gcp.shapes import Shape
 
 _MARKET_PRICED = (Kind.VCPU, Kind.RAM, Kind.GPU)

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from gpuctl.core.errors import InvalidRequest, NotFound
+from gpuctl.core.kinds import Market, Priced, State
 from gpuctl.core.model import (
     Access,
     Check,
@@ -13,12 +14,9 @@ from gpuctl.core.model import (
     Leftover,
     Machine,
     MachineId,
-    Market,
     Offer,
     Order,
-    Priced,
     PricePoint,
-    State,
     Want,
 )
 from gpuctl.core.names import label_of_time

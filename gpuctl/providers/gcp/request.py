@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from gpuctl.core.errors import InvalidRequest, NotFound
-from gpuctl.core.model import Kind, Market, Order
+from gpuctl.core.kinds import Kind, Market
+from gpuctl.core.model import Order
 from gpuctl.core.span import format_time
 from gpuctl.providers.gcp.errors import Json
 from gpuctl.providers.gcp.shapes import family_of, full_gpu

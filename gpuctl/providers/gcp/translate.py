@@ -5,17 +5,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from gpuctl.core.model import (
-    Billable,
-    EndedBy,
-    Ending,
-    Evidence,
-    Kind,
-    Machine,
-    MachineId,
-    Market,
-    State,
-)
+from gpuctl.core.kinds import EndedBy, Evidence, Kind, Market, State
+from gpuctl.core.model import Billable, Ending, Machine, MachineId
 from gpuctl.core.names import label_of_project, label_of_time, project_of_label, time_of_label
 from gpuctl.core.span import parse_time
 from gpuctl.providers.gcp.errors import Json

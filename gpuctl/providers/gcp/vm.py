@@ -7,7 +7,8 @@ from datetime import timedelta
 from typing import Any
 
 from gpuctl.core.errors import Busy, GpuctlError, InvalidRequest, NotFound, UnknownOutcome
-from gpuctl.core.model import Order, State
+from gpuctl.core.kinds import State
+from gpuctl.core.model import Order
 from gpuctl.core.ports import Clock, NewId, Sleep
 from gpuctl.providers.gcp.access import KEYS, Doors, merged_keys, metadata_body, rule_name
 from gpuctl.providers.gcp.calls import Call

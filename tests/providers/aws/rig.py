@@ -9,7 +9,8 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from gpuctl.core.model import Access, DiskSpec, MachineId, Market, Offer, Order
+from gpuctl.core.kinds import Market
+from gpuctl.core.model import Access, DiskSpec, MachineId, Offer, Order
 from gpuctl.providers.aws import AwsProvider, AwsSettings
 from gpuctl.providers.aws.client import Clients, make_with_boto3
 from gpuctl.sandbox.aws import AwsCloud

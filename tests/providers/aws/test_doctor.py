@@ -2,7 +2,8 @@
 
 import pytest
 
-from gpuctl.core.model import Check, Market, Want
+from gpuctl.core.kinds import Market
+from gpuctl.core.model import Check, Want
 from gpuctl.providers.aws.gpus import architecture_of, gpu_of
 from gpuctl.providers.aws.quotas import quota_code
 from tests.providers.aws.rig import Rig

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from gpuctl.core import errors
-from gpuctl.core.model import DataVolume, DiskSpec, Market, State
+from gpuctl.core.kinds import Market, State
+from gpuctl.core.model import DataVolume, DiskSpec
 from gpuctl.providers.aws import spot
 from tests.providers.aws.rig import IMAGE, LEASE, Rig, offer
 

@@ -6,7 +6,8 @@ from decimal import Decimal
 import pytest
 
 from gpuctl.core import errors
-from gpuctl.core.model import DataVolume, DiskSpec, Down, Kind, Leftover
+from gpuctl.core.kinds import Kind
+from gpuctl.core.model import DataVolume, DiskSpec, Down, Leftover
 from gpuctl.providers.aws import leftovers
 from tests.providers.aws.rig import INSTALL, Rig
 

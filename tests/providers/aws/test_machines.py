@@ -5,7 +5,8 @@ from datetime import timedelta
 import pytest
 
 from gpuctl.core import errors
-from gpuctl.core.model import DiskSpec, Down, EndedBy, Evidence, Kind, Market, State
+from gpuctl.core.kinds import EndedBy, Evidence, Kind, Market, State
+from gpuctl.core.model import DiskSpec, Down
 from tests.providers.aws.rig import Rig, id_of, offer
 
 

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from gpuctl.core import errors
-from gpuctl.core.model import Market, Offer, Want
+from gpuctl.core.kinds import Market
+from gpuctl.core.model import Offer, Want
 from gpuctl.providers.aws import offers
 from tests.providers.aws.rig import Rig
 

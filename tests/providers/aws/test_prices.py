@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpuctl.core.model import Kind, Market, Priced, PricePoint, Unit
+from gpuctl.core.kinds import Kind, Market, Priced, Unit
+from gpuctl.core.model import PricePoint
 from gpuctl.core.span import Span
 from gpuctl.providers.aws import prices
 from gpuctl.providers.aws.client import Clients

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpuctl.core.model import EndedBy, Evidence, Kind, Market, State
+from gpuctl.core.kinds import EndedBy, Evidence, Kind, Market, State
 from gpuctl.providers.aws import ending, translate
 
 RECORDED = Path(__file__).parents[4] / "shared/data/recorded/aws"

@@ -6,7 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from gpuctl.core.model import Access, DiskSpec, Market, Offer, Order
+from gpuctl.core.kinds import Market
+from gpuctl.core.model import Access, DiskSpec, Offer, Order
 from gpuctl.core.span import utc
 from gpuctl.providers.gcp import GcpProvider, GcpSettings, connect
 from gpuctl.sandbox.gcp import GcpCloud

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from gpuctl.core.model import Accelerator, Check, Market, Want
+from gpuctl.core.kinds import Market
+from gpuctl.core.model import Accelerator, Check, Want
 from gpuctl.providers.gcp import GcpProvider
 from gpuctl.providers.gcp.doctor import open_to_all, quota_left
 from gpuctl.sandbox.gcp import GcpCloud

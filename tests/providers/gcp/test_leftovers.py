@@ -10,7 +10,8 @@ from google.auth.credentials import AnonymousCredentials
 from google.cloud import compute_v1
 
 from gpuctl.core.errors import GpuctlError
-from gpuctl.core.model import Down, Kind, Leftover, Order
+from gpuctl.core.kinds import Kind
+from gpuctl.core.model import Down, Leftover, Order
 from gpuctl.providers.gcp import GcpProvider
 from gpuctl.sandbox.gcp import GcpCloud
 from gpuctl.sandbox.world import SandboxClock

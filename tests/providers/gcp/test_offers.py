@@ -7,7 +7,8 @@ from decimal import Decimal
 import pytest
 
 from gpuctl.core.errors import InvalidRequest
-from gpuctl.core.model import Accelerator, Kind, Market, Order, Priced, Unit, Want
+from gpuctl.core.kinds import Kind, Market, Priced, Unit
+from gpuctl.core.model import Accelerator, Order, Want
 from gpuctl.core.span import Span
 from gpuctl.providers.gcp import GcpProvider
 from gpuctl.providers.gcp.prices import bundled

@@ -17,7 +17,8 @@ from gpuctl.core.errors import (
     TypeNotOffered,
     UnknownOutcome,
 )
-from gpuctl.core.model import DataVolume, Down, EndedBy, Market, Order, State
+from gpuctl.core.kinds import EndedBy, Market, State
+from gpuctl.core.model import DataVolume, Down, Order
 from gpuctl.core.span import format_time
 from gpuctl.providers.gcp import GcpProvider
 from gpuctl.providers.gcp.calls import Call

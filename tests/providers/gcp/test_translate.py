@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gpuctl.core.model import EndedBy, Evidence, Kind, Market, State
+from gpuctl.core.kinds import EndedBy, Evidence, Kind, Market, State
 from gpuctl.providers.gcp.shapes import Shape, known_shape, short_gpu
 from gpuctl.providers.gcp.translate import (
     PREEMPTED,

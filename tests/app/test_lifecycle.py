@@ -1,0 +1,225 @@
+"""Any order of commands, misfortunes and looks: the ledger tells what the clouds did, no more.
+
+The model is the fake clouds' own truth: every run of every machine. What the first laptop was
+ever shown must be in its ledger to the second; neither ledger may hold anything that never was.
+"""
+
+import itertools
+import tempfile
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from gpuctl.app import App
+from gpuctl.app.launch import NothingStarted
+from gpuctl.core.errors import GpuctlError, ListingIncomplete, UnknownOutcome
+from gpuctl.core.model import Down, Kind, State
+from gpuctl.core.ports import CloudRef
+from gpuctl.ledger.store import SqliteLedger
+from tests.app.conftest import ACME, BOREALIS, ON_DEMAND, SPOT, Desk, settings_with
+from tests.conftest import HandClock
+from tests.fake_cloud import FakeCloud, Vm
+from tests.fakes import FakeProvider, FakeReach, ListedClouds, Quiet
+
+NOW = datetime.fromisoformat("2026-03-02T09:00:00+00:00")
+CLOUDS = st.sampled_from(["aws", "gcp"])
+
+
+@dataclass(frozen=True, order=True)
+class Stretch:
+    """One thing on the clock, as the cloud has it or as a ledger does."""
+
+    provider: str
+    resource: str
+    start: datetime
+    end: datetime | None
+
+
+class Lives(RuleBasedStateMachine):
+    """Two laptops, two clouds, and whatever happens to them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.home = tempfile.TemporaryDirectory(prefix="gpuctl-lives-")
+        self.clock = HandClock(NOW)
+        ids = (f"{n:032x}" for n in itertools.count(1))
+        aws = FakeCloud(self.clock, spot=dict(SPOT), on_demand=dict(ON_DEMAND))
+        places = {("n1-standard-8", "us-central1-a"): "0.2"}
+        gcp = FakeCloud(self.clock, stops=True, spot=places, on_demand={"n1-standard-8": "0.59"})
+        self.clouds = {"aws": aws, "gcp": gcp}
+        self.mine, self.other = (
+            Desk(
+                app=App(
+                    settings=settings_with(),
+                    ledger=SqliteLedger(Path(self.home.name, f"{name}.db"), install=name * 32),
+                    clouds=ListedClouds(
+                        {CloudRef(name): FakeProvider(cloud) for name, cloud in self.clouds.items()}
+                    ),
+                    reach=FakeReach(),
+                    boot=lambda lease, user, gpus: b"",
+                    clock=self.clock,
+                    sleep=self.clock.sleep,
+                    new_id=ids.__next__,
+                    progress=Quiet(),
+                ),
+                aws=aws,
+                gcp=gcp,
+                clock=self.clock,
+                reach=FakeReach(),
+                said=Quiet(),
+            )
+            for name in "ab"
+        )
+
+    def teardown(self) -> None:
+        try:
+            self.all_is_found_in_the_end()
+        finally:
+            for desk in (self.mine, self.other):
+                desk.app.ledger.close()
+            self.home.cleanup()
+
+    # -- the two laptops
+
+    @rule(cloud=CLOUDS, detach=st.booleans(), name=st.sampled_from([None, "box"]))
+    def up(self, cloud: str, detach: bool, name: str | None) -> None:
+        template = "v100" if cloud == "aws" else "t4"
+        self.tolerant(lambda: self.mine.up(ACME, template, detach=detach, name=name))
+
+    @rule(cloud=CLOUDS)
+    def up_elsewhere(self, cloud: str) -> None:
+        template = "v100" if cloud == "aws" else "t4"
+        self.tolerant(lambda: self.other.up(BOREALIS, template, detach=True))
+
+    @rule(how=st.sampled_from(list(Down)))
+    def down(self, how: Down) -> None:
+        self.tolerant(lambda: self.mine.down(project=ACME, everything=True, how=how))
+
+    @rule()
+    def sync(self) -> None:
+        self.tolerant(self.mine.sync)
+
+    @rule()
+    def sync_elsewhere(self) -> None:
+        self.tolerant(self.other.sync)
+
+    # -- what happens to machines and clouds
+
+    @precondition(lambda self: self.clouds["aws"].running())
+    @rule(data=st.data(), interrupted=st.booleans())
+    def end_outside(self, data: st.DataObject, interrupted: bool) -> None:
+        vm = data.draw(st.sampled_from(self.clouds["aws"].running()))
+        end = self.clouds["aws"].interrupt if interrupted else self.clouds["aws"].terminate
+        end(vm.native)
+
+    @precondition(lambda self: self.clouds["gcp"].running())
+    @rule(data=st.data(), interrupted=st.booleans())
+    def stop_outside(self, data: st.DataObject, interrupted: bool) -> None:
+        vm = data.draw(st.sampled_from(self.clouds["gcp"].running()))
+        end = self.clouds["gcp"].interrupt if interrupted else self.clouds["gcp"].terminate
+        end(vm.native)
+
+    @precondition(lambda self: self.stopped())
+    @rule(data=st.data())
+    def start_outside(self, data: st.DataObject) -> None:
+        vm = data.draw(st.sampled_from(self.stopped()))
+        self.clouds["gcp"].begin(vm.order, vm.native)
+
+    @precondition(lambda self: self.stopped())
+    @rule(data=st.data())
+    def delete_outside(self, data: st.DataObject) -> None:
+        self.clouds["gcp"].delete(data.draw(st.sampled_from(self.stopped())))
+
+    def stopped(self) -> list[Vm]:
+        gcp = self.clouds["gcp"]
+        return [vm for vm in gcp.vms if vm.deleted is None and gcp.state(vm) is State.STOPPED]
+
+    @rule(cloud=CLOUDS, arrives=st.booleans())
+    def lose(self, cloud: str, arrives: bool) -> None:
+        """The next launch's answer is lost, or it never arrives."""
+        self.clouds[cloud].lost_answers = 3 if arrives else 0
+        self.clouds[cloud].lost_requests = 0 if arrives else 3
+
+    @rule(cloud=CLOUDS, broken=st.booleans(), hidden=st.sampled_from([0, 20, 50]))
+    def weather(self, cloud: str, broken: bool, hidden: int) -> None:
+        self.clouds[cloud].broken_region = "somewhere" if broken else None
+        self.clouds[cloud].hidden = timedelta(seconds=hidden)
+
+    @rule(by=st.sampled_from([1, 30, 61, 600, 3_600, 4 * 3_600]))
+    def time_goes_by(self, by: int) -> None:
+        self.clock.tick(seconds=by)
+
+    def tolerant(self, verb: object) -> None:
+        """What a user would shrug at passes; anything else is a bug."""
+        try:
+            verb()  # type: ignore[operator]
+        except (NothingStarted, UnknownOutcome, ListingIncomplete):
+            pass
+        except GpuctlError as error:
+            if "no machine runs for" not in error.message:
+                raise
+
+    # -- what must hold
+
+    def truth(self) -> dict[tuple[str, int, int], list[Stretch]]:
+        """By run: its compute; by machine (run 0): its disk."""
+        found: dict[tuple[str, int, int], list[Stretch]] = {}
+        for name, cloud in self.clouds.items():
+            for vm in cloud.vms:
+                resource = f"vm-{vm.number}" if cloud.stops else vm.native
+                for count, run in enumerate(vm.runs, start=1):
+                    stretch = Stretch(name, resource, run.start, run.end)
+                    found[name, vm.number, count] = [stretch]
+                end = vm.deleted if cloud.stops else vm.run.end
+                found[name, vm.number, 0] = [Stretch(name, f"disk-{vm.number}", vm.created, end)]
+        return found
+
+    def told(self, desk: Desk) -> list[Stretch]:
+        kinds = (Kind.COMPUTE, Kind.VCPU, Kind.DISK)
+        return [
+            Stretch(usage.provider, usage.resource, usage.start, usage.end)
+            for usage in desk.books.usages
+            if usage.kind in kinds
+        ]
+
+    @invariant()
+    def nothing_is_told_that_never_was(self) -> None:
+        true = {s for stretches in self.truth().values() for s in stretches}
+        began = {(s.provider, s.resource, s.start) for s in true}
+        for desk in (self.mine, self.other):
+            told = self.told(desk)
+            assert len({(s.provider, s.resource, s.start) for s in told}) == len(told)
+            for stretch in told:
+                assert (stretch.provider, stretch.resource, stretch.start) in began
+                assert stretch.end is None or stretch in true
+
+    def all_is_found_in_the_end(self) -> None:
+        for cloud in self.clouds.values():
+            cloud.broken_region, cloud.hidden = None, timedelta()
+        for minutes in (16, 2):
+            self.clock.tick(minutes=minutes)
+            self.mine.sync()
+            self.other.sync()
+        self.nothing_is_told_that_never_was()
+        truth, told = self.truth(), set(self.told(self.mine))
+        for ref, provider in self.mine.app.clouds.providers.items():
+            for number, run in provider.listed:
+                assert set(truth[ref.provider, number, run]) <= told
+                assert set(truth[ref.provider, number, 0]) <= told
+        alive = {s for stretches in truth.values() for s in stretches if s.end is None}
+        for desk in (self.mine, self.other):
+            assert {s for s in self.told(desk) if s.end is None} == alive
+            assert desk.books.unsettled == ()
+
+
+TestLives = Lives.TestCase
+TestLives.settings = settings(
+    max_examples=25,
+    stateful_step_count=25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+)
