@@ -13,6 +13,7 @@ from gpuctl.config.template import Template
 from gpuctl.core.errors import Denied, GpuctlError
 from gpuctl.core.events import Usage
 from gpuctl.core.kinds import Kind, Market
+from gpuctl.core.model import Accelerator, DiskSpec
 from tests.app.conftest import ACME, Desk, MakeDesk, settings_with
 from tests.app.ledgers import Failing
 from tests.changed import changed

@@ -14,8 +14,8 @@ from gpuctl.core.charges import as_aws_prints, total
 from gpuctl.core.events import Price, Usage
 from gpuctl.core.interchange import read_line
 from gpuctl.core.kinds import Kind, Market
-from gpuctl.core.rounding import decimal_text, round_half_up
 from gpuctl.core.report import Terms, report
+from gpuctl.core.rounding import decimal_text, round_half_up
 from gpuctl.core.rules import rule_for
 from gpuctl.core.span import Span, parse_moment
 
