@@ -49,6 +49,8 @@ class Vm:
     order: Order
     deadline: datetime
     created: datetime
+    visible: datetime
+    """Nobody is shown it before."""
     runs: list[Run] = field(default_factory=list)
     deleted: datetime | None = None
 
@@ -178,7 +180,7 @@ class FakeCloud:
         )
         if over is not None and (self.stops or self.amnesia):
             return False
-        return not forgotten and self.clock() - vm.created >= self.hidden
+        return not forgotten and self.clock() >= vm.visible
 
     def state(self, vm: Vm) -> State:
         now, run = self.clock(), vm.run
@@ -209,6 +211,7 @@ class FakeCloud:
                 order=order,
                 deadline=order.deadline,
                 created=now,
+                visible=now + self.hidden,
             )
             self.vms.append(vm)
         vm.runs.append(Run(start=now, market=order.offer.market))

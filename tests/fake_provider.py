@@ -37,7 +37,7 @@ class FakeProvider:
         self.name = "gcp" if cloud.stops else "aws"
         self.account = account
         self.listed: set[tuple[int, int]] = set()
-        """(number of a machine, of its run) that a listing ever showed through this provider."""
+        """(number of a machine, of its run) that a listing of this provider showed running."""
 
     def offers(self, want: Want) -> Sequence[Offer]:
         self.cloud.call("offers")
@@ -143,7 +143,7 @@ class FakeProvider:
                 provider=self.name,
                 region=self.cloud.broken_region,
             )
-        self.listed |= {(vm.number, len(vm.runs)) for vm in self._shown()}
+        self.listed |= {(vm.number, len(vm.runs)) for vm in self._shown() if vm.alive}
         return [self._machine(vm) for vm in self._shown()]
 
     def _shown(self) -> list[Vm]:

@@ -110,9 +110,9 @@ def make_plan(
         raise nothing_to_try(template, skipped)
     _refuse_over_machines(app, synced)
     candidates, dear = _within_hourly_limit(app, candidates)
-    account = app.clouds.connect(ref).account
-    here = (m for m in synced.machines if m.id.account == account and m.name == name)
-    adopted = next((m for m in here if _stopped(m)), None)
+    place = (ref.provider, app.clouds.connect(ref).account)
+    named = (m for m in synced.machines if m.name == name and _stopped(m))
+    adopted = next((m for m in named if (m.id.provider, m.id.account) == place), None)
     disk, address = _extras(app, ref, candidates[0], template, now)
     budget = budget_of(app, project, now)
     plan = Plan(
@@ -148,7 +148,10 @@ def nothing_to_try(template: Template, skipped: Sequence[Attempt]) -> CannotFill
 
 
 def _stopped(machine: Machine) -> bool:
-    return machine.state in (State.STOPPED, State.STOPPING)
+    """Whether it can be started again: what is still billed while it stops will remain."""
+    return machine.state is State.STOPPED or (
+        machine.state is State.STOPPING and bool(machine.billed)
+    )
 
 
 def _skipped(offers: Sequence[Offer], want: Want) -> Sequence[Attempt]:

@@ -74,6 +74,5 @@ def overlapping(splits: Iterable[Split]) -> tuple[Split, Split] | None:
         before = last.get(split.resource)
         if before is not None and split.since < before.until:
             return before, split
-        if before is None or split.until > before.until:
-            last[split.resource] = split
+        last[split.resource] = split
     return None

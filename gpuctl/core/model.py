@@ -71,6 +71,9 @@ class Machine:
     state: State
     launched_at: datetime | None
     billed: tuple[Billable, ...] = ()
+    ran: tuple[Billable, ...] = ()
+    """The computing of the last run, with its `until`, once it has ended: a run that nobody saw
+    while it went on is accounted for all the same."""
     ending: Ending | None = None
     address: str | None = None
     image: str | None = None

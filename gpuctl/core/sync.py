@@ -102,6 +102,9 @@ def _of_machine(books: Books, machine: Machine, sighting: Sighting) -> Iterator[
             standing.add(usage.id)
             if billable.until is not None and usage.end is None:
                 yield _ended_by(usage, billable.until, machine.ending)
+    for billable in machine.ran:
+        if not _known(books, machine.id.provider, billable):
+            yield _opened(books, machine, billable, sighting, grown=False)
     for usage in books.open:
         if usage.machine == machine_id and usage.id not in standing:
             if machine.ending is not None and _end_of(usage, machine.ending) >= usage.start:
@@ -112,6 +115,14 @@ def _of_machine(books: Books, machine: Machine, sighting: Sighting) -> Iterator[
                 yield _ended_by(usage, max(end.at, usage.start), end)
             elif change := _replaced(usage, machine.billed):
                 yield _ended_by(usage, max(change, usage.start), None)
+
+
+def _known(books: Books, provider: str, billable: Billable) -> bool:
+    """Whether the ledger saw that run, open or closed, while it went on or afterwards."""
+    return any(
+        _alike(usage, provider, billable) and usage.start == billable.since
+        for usage in books.usages
+    )
 
 
 def _same_run(books: Books, provider: str, billable: Billable) -> Usage | None:

@@ -101,3 +101,21 @@ def test_a_project_whose_machine_was_switched_away_gets_its_own(desk: Desk) -> N
     desk.clock.tick(hours=1)
     switch(desk.app, "vision-1", BOREALIS, desk.clock())
     assert desk.machine(ACME).name == "vision-2"
+
+
+def test_a_machine_that_is_just_being_terminated_is_not_started_again(desk: Desk) -> None:
+    desk.up(name="box")
+    desk.aws.terminate("i-000001")
+    plan = desk.up(name="box").plan
+    assert plan is not None
+    assert plan.adopted is None
+    assert [vm.native for vm in desk.aws.running()] == ["i-000002"]
+
+
+def test_a_vm_that_is_just_stopping_is_started_again(desk: Desk) -> None:
+    desk.up(template="t4", name="box")
+    desk.gcp.terminate("box")
+    plan = desk.up(template="t4", name="box").plan
+    assert plan is not None
+    assert plan.adopted is not None
+    assert [(vm.native, len(vm.runs)) for vm in desk.gcp.vms] == [("box", 2)]

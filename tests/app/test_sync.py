@@ -98,14 +98,14 @@ def test_missed_twice_a_minute_apart_is_gone_since_the_first_look(desk: Desk) ->
 
 def test_missed_long_ago_and_seen_since_counts_no_more(desk: Desk) -> None:
     desk.up()
-    desk.aws.hidden = timedelta(days=1)
+    vm = desk.aws.vms[0]
+    vm.visible = desk.clock() + timedelta(minutes=10)
     desk.clock.tick(minutes=5)
     desk.sync()
-    desk.aws.hidden = timedelta()
     desk.clock.tick(minutes=5)
     desk.sync()
     desk.clock.tick(hours=5)
-    desk.aws.hidden = timedelta(days=1)
+    vm.visible = desk.clock() + timedelta(days=1)
     desk.sync()
     assert len(desk.events(Missed)) == 2
     assert len(desk.books.open) == 3

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from gpuctl.core.bill import bill
+from gpuctl.core.bill import bill, runs
 from gpuctl.core.charges import as_aws_prints
 from gpuctl.core.events import Ended, Usage
 from gpuctl.core.kinds import EndedBy, Evidence
@@ -146,6 +146,7 @@ def test_of_several_ends_the_best_evidence_holds_and_a_doubt_is_said(events, cha
         best = bill([*order, *events], EVER, NOW)
         assert (best.total, best.problems) == (3, ())
     assert bill([*events, end(-1, None), sure], EVER, NOW).charges[0].seconds == 60
+    assert [usage.end for usage in runs([*events, end(-1, None)])] == [run.start]
 
 
 @ledger

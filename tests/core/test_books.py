@@ -52,7 +52,7 @@ def test_the_latest_sight_of_a_machine_and_misses_since():
     def seen(number, at):
         return Seen(id=f"s{number}", machine="m", at=at, snapshot={"n": number})
 
-    misses = [Missed(id=f"m{n}", machine="m", at=minutes(n)) for n in (1, 6, 8)]
+    misses = [Missed(id=f"m{n}", machine="m", at=minutes(n)) for n in (1, 5, 6, 8)]
     known = books([seen(2, minutes(5)), *misses, seen(1, minutes(0)), seen(3, minutes(5))])
     assert known.seen["m"].snapshot == {"n": 3}
     assert known.missed == {"m": minutes(6)}

@@ -292,3 +292,22 @@ def test_the_disk_of_a_stopped_machine_ends_with_the_machine_not_with_its_last_r
         (disk,) = [run for run in book.books.usages if run.kind is Kind.DISK]
         assert disk.end == START + end * MINUTE
         assert book.open() == []
+
+
+def test_a_run_that_nobody_saw_is_accounted_for_once_it_is_over():
+    book = Notebook()
+    end = START + 5 * MINUTE
+    gone = replace(ended(VM, end), ran=(replace(VM.billed[0], until=end),))
+    found = [event for event in book.look(10, gone) if isinstance(event, Usage)]
+    assert [(run.resource, run.start, run.end, run.ended_by) for run in found] == [
+        ("i-1", START, end, EndedBy.USER)
+    ]
+    assert book.look(11, gone) == []
+
+
+def test_a_run_that_was_seen_is_not_accounted_for_again():
+    book = Notebook(lease())
+    book.look(1, VM)
+    end = START + 5 * MINUTE
+    gone = replace(ended(VM, end), ran=(replace(VM.billed[0], until=end),))
+    assert kinds(book.look(10, gone)) == [Seen, Ended, Ended, Ended]

@@ -39,8 +39,8 @@ def test_neither_order_nor_repetition_matters(story, random):
     assert bill(again, window, now(base)) == bill(events, window, now(base))
 
 
-@given(stories(), st.data())
-@settings(max_examples=100)
+@given(stories() | stories([Kind.COMPUTE], priced=True), st.data())
+@settings(max_examples=120)
 def test_adjacent_windows_sum_to_the_whole(story, data):
     base, events = story
     own = [at for e in events for at in (getattr(e, "at", None), getattr(e, "since", None)) if at]
@@ -168,6 +168,8 @@ def test_the_hours_of_spot_are_counted_from_launch_in_every_window(events, charg
     = acme/vision 4
     """
     late = Span(datetime(2025, 3, 10, 15, 15, tzinfo=UTC), datetime(2025, 3, 11, tzinfo=UTC))
+    later = Span(datetime(2025, 3, 10, 16, tzinfo=UTC), late.end)
+    assert [(c.seconds, c.rate) for c in bill(events, fixed(later), NOW).charges] == [(1800, 3)]
     found = bill(events, fixed(late), NOW).charges
     assert [(c.seconds, c.rate) for c in found] == [(900, Decimal("1.00")), (3600, Decimal("3.00"))]
     assert bill(events, EVER, NOW).charges == charges

@@ -64,6 +64,7 @@ def machine(
     read = tags.read(instance)
     gpu = gpu_of(instance["InstanceType"])
     over = STATES[state] in (State.STOPPING, State.STOPPED, State.GONE)
+    told = (ending_of(instance) or ending) if over else None
     return Machine(
         id=identity(instance, account=account, region=region),
         name=read.get(tags.NAME) or instance["InstanceId"],
@@ -74,7 +75,8 @@ def machine(
         state=STATES[state],
         launched_at=_time(instance.get("LaunchTime")),
         billed=billed(instance, volumes),
-        ending=(ending_of(instance) or ending) if over else None,
+        ran=ran(instance, told),
+        ending=told,
         address=instance.get("PublicIpAddress") or None,
         image=instance.get("ImageId"),
         project=_project(read.get(tags.PROJECT)),
@@ -107,16 +109,7 @@ def billed(instance: Described, volumes: Sequence[Described]) -> tuple[Billable,
     since = _time(instance.get("LaunchTime"))
     things: list[Billable] = []
     if state in _COMPUTE_BILLED and since is not None:
-        things.append(
-            Billable(
-                resource=instance["InstanceId"],
-                kind=Kind.COMPUTE,
-                sku=instance["InstanceType"],
-                quantity=Decimal(1),
-                market=market_of(instance),
-                since=since,
-            )
-        )
+        things.append(_computing(instance, since))
     if state in _DISKS_BILLED:
         for volume in volumes:
             if instance["InstanceId"] in attached_to(volume):
@@ -125,6 +118,25 @@ def billed(instance: Described, volumes: Sequence[Described]) -> tuple[Billable,
     if state in _COMPUTE_BILLED and since is not None:
         things.extend(_addresses(instance, since))
     return tuple(things)
+
+
+def _computing(instance: Described, since: datetime) -> Billable:
+    return Billable(
+        resource=instance["InstanceId"],
+        kind=Kind.COMPUTE,
+        sku=instance["InstanceType"],
+        quantity=Decimal(1),
+        market=market_of(instance),
+        since=since,
+    )
+
+
+def ran(instance: Described, ending: Ending | None) -> tuple[Billable, ...]:
+    """The run itself once its end is known. Its disks are gone, and their size with them."""
+    since = _time(instance.get("LaunchTime"))
+    if ending is None or since is None or ending.at < since:
+        return ()
+    return (replace(_computing(instance, since), until=ending.at),)
 
 
 def attached_to(volume: Described) -> tuple[str, ...]:

@@ -121,16 +121,31 @@ def billed(vm: Json, disks: Mapping[str, Json], shape: Shape) -> tuple[Billable,
     since = run_started(vm)
     if since is None:
         return tuple(found)
-    resource = str(vm["id"])
-    family = shape.family
-    found.append(_thing(resource, Kind.VCPU, f"{family}-core", shape.vcpus, market, since))
-    found.append(_thing(resource, Kind.RAM, f"{family}-ram", shape.memory_gib, market, since))
-    gpu, count = gpus_of(vm, shape)
-    if gpu and count:
-        found.append(_thing(resource, Kind.GPU, gpu, Decimal(count), market, since))
+    found.extend(_computing(vm, shape, since))
     if address:
         found.append(_thing(address, Kind.IPV4, "in-use", ONE, market, since))
     return tuple(found)
+
+
+def _computing(vm: Json, shape: Shape, since: datetime) -> list[Billable]:
+    """Cores, memory and GPU of a run."""
+    resource, market, family = str(vm["id"]), market_of(vm), shape.family
+    gpu, count = gpus_of(vm, shape)
+    parts = [
+        _thing(resource, Kind.VCPU, f"{family}-core", shape.vcpus, market, since),
+        _thing(resource, Kind.RAM, f"{family}-ram", shape.memory_gib, market, since),
+    ]
+    if gpu and count:
+        parts.append(_thing(resource, Kind.GPU, gpu, Decimal(count), market, since))
+    return parts
+
+
+def ran(vm: Json, shape: Shape) -> tuple[Billable, ...]:
+    """The last run's computing, whole, once the VM is stopped."""
+    since, stopped = run_started(vm), moment(vm.get("lastStopTimestamp"))
+    if state_of(vm) is not State.STOPPED or not since or not stopped or stopped < since:
+        return ()
+    return tuple(replace(part, until=stopped) for part in _computing(vm, shape, since))
 
 
 def _thing(
@@ -256,6 +271,7 @@ def machine(vm: Json, around: Around) -> Machine:
         state=state,
         launched_at=run_started(vm),
         billed=billed(vm, around.disks, around.shape),
+        ran=ran(vm, around.shape),
         ending=ending_of(vm, by_provider=around.by_provider),
         address=address_of(vm) if state is not State.STOPPED else None,
         image=_image(vm, around.disks),
