@@ -3,8 +3,8 @@
 from dataclasses import replace
 from decimal import Decimal
 
-from gpuctl.core.events import Ended, Missed, Usage
-from gpuctl.core.kinds import Kind
+from gpuctl.core.events import Ended, Missed, Seen, Usage
+from gpuctl.core.kinds import EndedBy, Evidence, Kind, State
 from gpuctl.core.model import Leftover
 from gpuctl.core.sync import removed
 from tests.core.cloudstory import ACCOUNT, MINUTE, START, Notebook, billable, ended, lease, machine
@@ -102,3 +102,44 @@ def test_what_was_removed_has_ended_then():
     book.events.append(end)
     assert stretches(book, "vol-9") == [(0, 9, 100)]
     assert removed(book.books, LEFT, START + 10 * MINUTE) == []
+
+
+def test_gone_without_a_word_of_when_is_uncertain():
+    book = Notebook(lease())
+    book.look(1, VM)
+    book.look(50, replace(VM, state=State.GONE, billed=()))
+    assert {(run.end, run.evidence) for run in book.books.usages} == {
+        (START + 50 * MINUTE, Evidence.DEADLINE)
+    }
+
+
+def test_the_disk_of_a_stopped_machine_ends_with_the_machine_not_with_its_last_run():
+    stopped = ended(VM, START + 30 * MINUTE, state=State.STOPPED)
+    for gone_at, end in ((90, 90), (None, 600)):
+        book = Notebook(lease())
+        book.look(1, VM)
+        book.look(40, stopped)
+        trace = replace(stopped.ending, gone_at=gone_at and START + gone_at * MINUTE)
+        book.look(600, endings={str(VM.id): trace})
+        (disk,) = [run for run in book.books.usages if run.kind is Kind.DISK]
+        assert disk.end == START + end * MINUTE
+        assert book.open() == []
+
+
+def test_a_run_that_nobody_saw_is_accounted_for_once_it_is_over():
+    book = Notebook()
+    end = START + 5 * MINUTE
+    gone = replace(ended(VM, end), ran=(replace(VM.billed[0], until=end),))
+    found = [event for event in book.look(10, gone) if isinstance(event, Usage)]
+    assert [(run.resource, run.start, run.end, run.ended_by) for run in found] == [
+        ("i-1", START, end, EndedBy.USER)
+    ]
+    assert book.look(11, gone) == []
+
+
+def test_a_run_that_was_seen_is_not_accounted_for_again():
+    book = Notebook(lease())
+    book.look(1, VM)
+    end = START + 5 * MINUTE
+    gone = replace(ended(VM, end), ran=(replace(VM.billed[0], until=end),))
+    assert kinds(book.look(10, gone)) == [Seen, Ended, Ended, Ended]
