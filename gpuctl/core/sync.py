@@ -104,22 +104,24 @@ def _of_machine(books: Books, machine: Machine, sighting: Sighting) -> Iterator[
     for billable in machine.ran:
         if not _known(books, machine.id.provider, billable):
             yield _opened(books, machine, billable, sighting, grown=False)
-    yield from _not_billed_any_more(books, machine, standing, sighting.at)
+    machine_id = str(machine.id)
+    for usage in books.open:
+        if usage.machine == machine_id and usage.id not in standing:
+            yield from _not_billed_any_more(books, machine, usage, sighting.at)
 
 
 def _not_billed_any_more(
-    books: Books, machine: Machine, standing: set[str], at: datetime
+    books: Books, machine: Machine, usage: Usage, at: datetime
 ) -> Iterator[Event]:
-    for usage in books.open:
-        if usage.machine == str(machine.id) and usage.id not in standing:
-            if machine.ending is not None and _end_of(usage, machine.ending) >= usage.start:
-                yield _ended_by(usage, _end_of(usage, machine.ending), machine.ending)
-            elif machine.state is State.GONE:
-                # Shut down from within: EC2 then tells no time, and an audit log has no event.
-                end = _uncertain(books, usage, at)
-                yield _ended_by(usage, max(end.at, usage.start), end)
-            elif change := _replaced(usage, machine.billed):
-                yield _ended_by(usage, max(change, usage.start), None)
+    """The end of a run that its machine no longer has on the clock, where it can be told."""
+    if machine.ending is not None and _end_of(usage, machine.ending) >= usage.start:
+        yield _ended_by(usage, _end_of(usage, machine.ending), machine.ending)
+    elif machine.state is State.GONE:
+        # Shut down from within: EC2 then tells no time, and an audit log has no event.
+        end = _uncertain(books, usage, at)
+        yield _ended_by(usage, max(end.at, usage.start), end)
+    elif change := _replaced(usage, machine.billed):
+        yield _ended_by(usage, max(change, usage.start), None)
 
 
 def _known(books: Books, provider: str, billable: Billable) -> bool:
