@@ -194,3 +194,12 @@ def test_a_restart_that_was_cut_off_still_hands_the_disk_over(desk: Desk) -> Non
     desk.sync()
     (switch,) = desk.events(Switch)
     assert (switch.resource, switch.project, switch.at) == ("disk-1", BOREALIS, asked)
+
+
+def test_a_stop_that_is_still_open_holds_no_up_back(desk: Desk) -> None:
+    desk.up()
+    interrupted_down(desk)
+    desk.aws.stop_error = UnknownOutcome("no answer")
+    sent = desk.clock()
+    desk.machine(BOREALIS, detach=True)
+    assert desk.aws.vms[1].created == sent

@@ -184,6 +184,20 @@ def test_the_operations_tell_how_a_deleted_machine_ended() -> None:
     assert ending_from([], "vision-1") is None
 
 
+def test_a_vm_deleted_after_it_was_stopped_tells_both_times() -> None:
+    def told(kind: str, hour: int) -> dict:
+        at = f"2026-03-01T{hour}:00:00Z"
+        return {"operationType": kind, "targetLink": f"{LINK}/instances/box", "endTime": at}
+
+    ending = ending_from([told("insert", 10), told("stop", 12), told("delete", 15)], "box")
+    assert ending is not None
+    assert ending.gone_at is not None
+    assert (ending.at.hour, ending.gone_at.hour) == (12, 15)
+    at_once = ending_from([told("insert", 10), told("delete", 15)], "box")
+    assert at_once is not None
+    assert (at_once.at.hour, at_once.gone_at) == (15, None)
+
+
 def test_labels_come_back() -> None:
     deadline = datetime(2026, 11, 22, 10, 15, tzinfo=UTC)
     labels = labels_of(install="i", lease="l", project="acme/vision", deadline=deadline)
