@@ -121,6 +121,8 @@ def _machines(app: App, synced: Synced, book: PriceBook, now: datetime) -> Itera
 
 def _leftovers(synced: Synced, book: PriceBook, now: datetime) -> Iterator[Finding]:
     for leftover in synced.leftovers:
+        if _in_use(leftover, synced):
+            continue
         runs = [_as_usage(leftover, billable) for billable in leftover.billed]
         yield Finding(
             provider=leftover.provider,
@@ -135,6 +137,17 @@ def _leftovers(synced: Synced, book: PriceBook, now: datetime) -> Iterator[Findi
             leftover=leftover,
             ref=synced.refs[leftover.provider, leftover.account],
         )
+
+
+def _in_use(leftover: Leftover, synced: Synced) -> bool:
+    """The installation's own key, and a project's data volume on a machine that runs.
+
+    The key opens the next machine too; `init --undo` is what removes it.
+    """
+    if leftover.what == "data-volume":
+        running = {m.id.native for m in synced.machines if m.state is State.RUNNING}
+        return leftover.machine in running
+    return leftover.ours and leftover.what == "key-pair"
 
 
 def _as_usage(leftover: Leftover, billable: Billable) -> Usage:

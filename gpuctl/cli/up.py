@@ -100,7 +100,7 @@ def _template(session: Session, project: str, flags: dict[str, Any]) -> "Templat
         max_price=_amount("--max-price", flags["max_price"]),
         ttl=_duration(flags["ttl"]),
         idle_stop=None if idle in (None, "off") else _duration(idle),
-        budget=_amount("--budget", flags["budget"]),
+        budget=_amount("--budget", flags["budget"]) or _session_budget(session, project),
         region=flags["region"] or session.settings.defaults.region,
         zone=flags["zone"],
     )
@@ -110,6 +110,13 @@ def _template(session: Session, project: str, flags: dict[str, Any]) -> "Templat
         market = MarketPolicy.SPOT if flags["spot"] else MarketPolicy.ON_DEMAND
         template = replace(template, market=market)
     return template
+
+
+def _session_budget(session: Session, project: str) -> Decimal | None:
+    """What the project allows a session, where neither flag nor template says."""
+    policy = session.settings.project(project).budget
+    template = session.settings.template(session.config.template_name(project))
+    return None if policy is None or template.budget is not None else policy.session
 
 
 def _duration(text: str | None) -> timedelta | None:

@@ -1,12 +1,13 @@
 """Up, ps, down and report against the plain moto server: nothing of ours in between."""
 
-import urllib.request
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
 from .program import Program, write_config
 
@@ -26,16 +27,32 @@ disk = {{ gb = 50, type = "gp3" }}
 """
 
 
+SERVER = """
+import signal, sys
+from moto.server import ThreadedMotoServer
+server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+server.start()
+print("http://%s:%s" % server.get_host_and_port(), flush=True)
+sys.stdin.read()
+server.stop()
+"""
+"""In a process of its own: the sandbox changes moto in this one."""
+
+
 @pytest.fixture
-def endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    monkeypatch.setenv("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    # moto keeps its accounts in the process, not in the server.
-    urllib.request.urlopen(f"http://{host}:{port}/moto-api/reset", data=b"").close()
-    yield f"http://{host}:{port}"
-    server.stop()
+def endpoint() -> Iterator[str]:
+    server = subprocess.Popen(
+        [sys.executable, "-c", SERVER],
+        env={**os.environ, "MOTO_EC2_LOAD_DEFAULT_AMIS": "false"},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    with server:
+        assert server.stdout is not None
+        yield server.stdout.readline().strip()
+        server.kill()
 
 
 @pytest.fixture(params=["spot", "on-demand"])
