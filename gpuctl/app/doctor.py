@@ -25,6 +25,10 @@ def doctor(app: App) -> Sequence[Section]:
     except GpuctlError as error:
         refused = Check(name="accounts", ok=False, says=error.message, fix=error.hint)
         return [*sections, Section(name="accounts", checks=(refused,))]
+    if not refs:
+        says = "no cloud account is in use"
+        nowhere = Check(name="accounts", ok=False, says=says, fix="gpuctl init")
+        return [*sections, Section(name="accounts", checks=(nowhere,))]
     for ref in refs:
         with app.progress.step(f"checking {ref}"):
             sections.append(Section(name=str(ref), checks=tuple(_cloud(app, ref))))

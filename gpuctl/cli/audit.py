@@ -6,7 +6,7 @@ from gpuctl.cli.command import asks, command, confirmed
 from gpuctl.cli.render import Column, emit
 from gpuctl.cli.session import Session
 from gpuctl.cli.text import dollars, project_text
-from gpuctl.core.errors import ChecksFailed
+from gpuctl.core.errors import ChecksFailed, UsageProblem
 
 
 @click.command()
@@ -18,6 +18,10 @@ def audit(session: Session, fix: bool) -> int:
     from gpuctl.app import audit as verb
     from gpuctl.cli.shapes import finding_shape, incomplete
 
+    if not session.app.clouds.accounts():
+        raise UsageProblem(
+            "no cloud account is in use, so there is nowhere to look", hint="gpuctl init"
+        )
     found = verb.audit(session.app)
     records = [finding_shape(finding) for finding in found.findings]
     columns = [

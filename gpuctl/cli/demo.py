@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from gpuctl.cli.sandbox import launch
+from gpuctl.cli.embedded import launch
 from gpuctl.cli.session import Session
 from gpuctl.core.errors import GpuctlError
 

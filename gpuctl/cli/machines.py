@@ -58,6 +58,8 @@ def _list(
     else:
         from gpuctl.app.sync import sync
 
+        if not session.app.clouds.accounts():
+            click.echo("no cloud account is in use: gpuctl init", err=True)
         synced = sync(session.app)
         known, silent = synced.books, synced.silent
         machines = list(synced.machines)

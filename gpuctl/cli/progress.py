@@ -5,13 +5,12 @@ import itertools
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import click
 
 if TYPE_CHECKING:
-    from gpuctl.cli.session import Session
     from gpuctl.core.ports import Progress
 
 _FRAMES = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
@@ -19,14 +18,10 @@ _ASCII = "|/-\\"
 _TICK_S = 0.12
 
 
-def progress_for(session: "Session") -> "Progress":
+def progress_for(environ: Mapping[str, str], *, terminal: bool) -> "Progress":
     """Moving on a terminal (never under CI), plain lines otherwise."""
-    prefix = "[sandbox] " if session.in_sandbox else ""
-    moving = (
-        session.stderr_is_terminal
-        and not session.environ.get("CI")
-        and session.environ.get("TERM") != "dumb"
-    )
+    prefix = "[sandbox] " if environ.get("GPUCTL_SANDBOX") else ""
+    moving = terminal and not environ.get("CI") and environ.get("TERM") != "dumb"
     return _Moving(prefix) if moving else _Plain(prefix)
 
 

@@ -173,7 +173,7 @@ class Session:
                 self.settings,
                 self.paths,
                 self.ledger,
-                progress_for(self),
+                progress_for(self.environ, terminal=self.stderr_is_terminal),
             )
         return self._app
 

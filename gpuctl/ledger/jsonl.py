@@ -9,6 +9,9 @@ from gpuctl.core.events import Event, Usage
 from gpuctl.core.interchange import RecordError, is_public, read_line, write_line
 from gpuctl.core.merge import Contradiction, merge
 
+_MOST = 20
+"""So many bad lines are named: a file of another kind has nothing but."""
+
 
 def read_file(path: Path) -> Sequence[tuple[int, Event]]:
     """(line number, event) of a whole file. ConfigError names every bad line and its field."""
@@ -27,6 +30,8 @@ def read_file(path: Path) -> Sequence[tuple[int, Event]]:
             events.append((number, read_line(line)))
         except RecordError as error:
             problems.append(Problem(str(path), number, None, str(error)))
+            if len(problems) == _MOST:
+                break
     if problems:
         raise ConfigError(problems)
     return events

@@ -150,7 +150,8 @@ def test_doctor_raises_nothing(make_desk: MakeDesk) -> None:
     desk = failing.under(desk)
     desk.reach.key_error = GpuctlError("ssh-keygen is missing", hint="install OpenSSH")
     desk.app.clouds.providers.clear()
-    (here,) = doctor(desk.app)
+    here, accounts = doctor(desk.app)
+    assert [check.says for check in accounts.checks] == ["no cloud account is in use"]
     assert [(check.name, check.ok, check.fix) for check in here.checks] == [
         ("ledger", False, "gpuctl ledger verify"),
         ("projects", None, "gpuctl project add CLIENT/PROJECT"),

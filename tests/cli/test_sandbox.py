@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gpuctl.cli.sandbox import HOME
+from gpuctl.cli.embedded import HOME
 from gpuctl.sandbox.control import Control
 from gpuctl.sandbox.process import start, stop
 from gpuctl.sandbox.state import SandboxState, environment

@@ -1,6 +1,7 @@
 """AWS, as the registry knows it."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from gpuctl.config.model import ClientPolicy, Settings
 from gpuctl.core.ports import Provider
@@ -45,7 +46,17 @@ def regions(settings: Settings, environ: Mapping[str, str]) -> tuple[str, ...]:
 def _in_use(settings: Settings, environ: Mapping[str, str]) -> bool:
     named = settings.aws.profile or settings.aws.role or settings.aws.regions
     keys = ("AWS_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_ENDPOINT_URL", "AWS_ROLE_ARN")
-    return bool(named) or any(environ.get(key) for key in keys)
+    return bool(named) or any(environ.get(key) for key in keys) or _has_files(environ)
+
+
+def _has_files(environ: Mapping[str, str]) -> bool:
+    """Whether the AWS CLI was ever set up here; nothing in its files is read."""
+    home = Path(environ.get("HOME") or "~").expanduser() / ".aws"
+    files = (
+        environ.get("AWS_SHARED_CREDENTIALS_FILE") or home / "credentials",
+        environ.get("AWS_CONFIG_FILE") or home / "config",
+    )
+    return any(Path(file).is_file() and Path(file).stat().st_size for file in files)
 
 
 def _has_own_account(client: ClientPolicy) -> bool:
