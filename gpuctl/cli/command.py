@@ -58,7 +58,7 @@ def told(ctx: click.Context, session: Session, work: Callable[[], Any]) -> Any:
         if session.debug:
             raise
         ctx.exit(error.exit_code)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, click.Abort):
         click.echo("Interrupted. What runs goes on (and costs): gpuctl ps", err=True)
         ctx.exit(INTERRUPTED)
     except BrokenPipeError:

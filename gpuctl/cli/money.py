@@ -9,7 +9,7 @@ import click
 
 from gpuctl.cli.command import command
 from gpuctl.cli.completions import clients, projects
-from gpuctl.cli.render import Column, Record, emit
+from gpuctl.cli.render import Column, Record, emit, say
 from gpuctl.cli.session import Session
 from gpuctl.cli.text import dollars, project_text, rate
 from gpuctl.core.errors import UsageProblem
@@ -101,7 +101,7 @@ def spend(
     else:
         emit(session, "spend", "charges", rows, _SPEND, extra=extra, empty="no charges")
     if session.output == "table":
-        click.echo(f"total {dollars(whole, 4)}")
+        say(session, f"total {dollars(whole, 4)}")
     for problem in found.problems:
         click.echo(problem, err=True)
     return 0
@@ -198,7 +198,7 @@ def report(
     if session.output == "table":
         from gpuctl.cli.statement import print_statement
 
-        print_statement(made, period, filtered=project is not None or client is not None)
+        print_statement(session, made, period, filtered=project is not None or client is not None)
         click.echo(f"ledger {session.ledger.head[:16]}", err=True)
     else:
         emit(session, "report", "projects", records, [], extra=extra)

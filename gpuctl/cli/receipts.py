@@ -8,7 +8,7 @@ import click
 from gpuctl.app.down import Ended
 from gpuctl.app.receipt import Receipt
 from gpuctl.cli.money_shapes import charge_shape
-from gpuctl.cli.render import Column, as_csv, as_table, emit_json
+from gpuctl.cli.render import Column, as_csv, as_table, emit_json, say
 from gpuctl.cli.session import Session
 from gpuctl.cli.text import dollars, project_text, rate
 from gpuctl.core.rounding import decimal_text
@@ -27,22 +27,21 @@ def print_ended(session: Session, ended: Sequence[Ended]) -> None:
         click.echo(as_csv(rows), nl=False)
         return
     for item in ended:
-        _print(item)
+        _print(session, item)
 
 
-def _print(ended: Ended) -> None:
+def _print(session: Session, ended: Ended) -> None:
     machine, receipt = ended.shown.machine, ended.receipt
     if ended.was_down:
         click.echo(f"{machine.name} was {machine.state} already", err=True)
-    click.echo(f"{machine.name}  {project_text(ended.shown.project)}  {machine.state}")
+    say(session, f"{machine.name}  {project_text(ended.shown.project)}  {machine.state}")
     rows = [charge_shape(charge) for charge in receipt.charges]
     if rows:
-        click.echo(_indented(as_table(_merged(rows), _COLUMNS)))
-    click.echo(f"  total {dollars(receipt.total)}{_saving(receipt)}")
+        say(session, _indented(as_table(_merged(rows), _COLUMNS)))
+    say(session, f"  total {dollars(receipt.total)}{_saving(receipt)}")
     for still in receipt.still:
-        click.echo(
-            f"  still costs: {still.kind} {still.resource}, {dollars(still.monthly)} a month"
-        )
+        costs = f"{dollars(still.monthly)} a month"
+        say(session, f"  still costs: {still.kind} {still.resource}, {costs}")
     for problem in receipt.problems:
         click.echo(f"  note: {problem}", err=True)
 

@@ -43,7 +43,14 @@ def emit(
         case "csv":
             click.echo(as_csv(records), nl=False)
         case _:
-            click.echo(as_table(records, columns) if records else empty)
+            say(session, as_table(records, columns) if records else empty)
+
+
+def say(session: Session, text: str) -> None:
+    """Text for people on stdout; each line says so where nothing of it is real."""
+    prefix = "[sandbox] " if session.in_sandbox else ""
+    for line in text.split("\n"):
+        click.echo(f"{prefix}{line}")
 
 
 def emit_json(name: str, data: Record) -> None:

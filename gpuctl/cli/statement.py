@@ -2,19 +2,18 @@
 
 from decimal import Decimal
 
-import click
-
 from gpuctl.app.money import Period, Statement
-from gpuctl.cli.render import Column, as_table
+from gpuctl.cli.render import Column, as_table, say
+from gpuctl.cli.session import Session
 from gpuctl.cli.text import dollars
 from gpuctl.core.rules import billing_zone
 from gpuctl.core.span import format_time
 
 
-def print_statement(made: Statement, period: Period, *, filtered: bool) -> None:
+def print_statement(session: Session, made: Statement, period: Period, *, filtered: bool) -> None:
     """One block for each project with its lines, then the totals."""
     for line in _spans(period):
-        click.echo(line)
+        say(session, line)
     figures = made.report
     rows: list[dict[str, str]] = []
     for account in made.accounts:
@@ -49,7 +48,7 @@ def print_statement(made: Statement, period: Period, *, filtered: bool) -> None:
                 figures.billable,
             )
         )
-    click.echo(as_table(rows, _COLUMNS))
+    say(session, as_table(rows, _COLUMNS))
 
 
 def _spans(period: Period) -> list[str]:

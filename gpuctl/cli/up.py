@@ -162,9 +162,11 @@ def _print(session: Session, done: "Up", asked: "Asked") -> int:
 
         click.echo(as_csv([machine_shape(shown)]), nl=False)
     elif shown is not None:
+        from gpuctl.cli.render import say
+
         machine = shown.machine
         where = f"{machine.type} {machine.market} in {machine.id.zone}"
-        click.echo(f"{machine.name}  {where}  {machine.state}  {machine.address or ''}".rstrip())
+        say(session, f"{machine.name}  {where}  {machine.state}  {machine.address or ''}".rstrip())
         if not asked.detach:
             click.echo(f"Next: gpuctl ssh {machine.name}", err=True)
     if shown is None and not asked.dry_run:

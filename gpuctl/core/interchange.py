@@ -12,6 +12,19 @@ from gpuctl.core.events import Event, Json, Price, Split, Usage
 from gpuctl.core.records import DEFAULTS, PRIVATE, PUBLIC, TEXT, Field, Form, RecordError
 from gpuctl.core.rules import rule_for
 
+__all__ = [
+    "PUBLIC_TYPES",
+    "VERSION",
+    "RecordError",
+    "canonical",
+    "is_public",
+    "read_line",
+    "read_record",
+    "type_of",
+    "write_line",
+    "write_record",
+]
+
 VERSION = 1
 _ABSENT: Final = object()
 _LONE_SURROGATE = r"\\u[dD][89a-fA-F]"

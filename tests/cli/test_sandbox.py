@@ -172,3 +172,10 @@ def test_the_sandbox_refuses_real_credentials(gpuctl: Program) -> None:
     leaky = Program(gpuctl.home, {**gpuctl.environ, "AWS_PROFILE": "real"})
     done = leaky("ps", code=2)
     assert "AWS_PROFILE" in done.err
+
+
+def test_every_line_for_people_says_that_it_is_the_sandbox(gpuctl: Program) -> None:
+    for argv in (["ps"], ["spend"], ["report"], ["offers", "-t", "l4-spot"]):
+        done = gpuctl(*argv)
+        assert all(line.startswith("[sandbox] ") for line in done.out.splitlines()), argv
+    assert not gpuctl("ps", "--json").out.startswith("[sandbox]")
