@@ -83,11 +83,16 @@ def _tidy(
     machines: Sequence[Machine],
     refs: Mapping[tuple[str, str], CloudRef],
 ) -> None:
-    """A machine that ended without us leaves its door open: close it, as `down` would have."""
+    """A machine that ended without us leaves its door open: close it, as `down` would have.
+
+    Only what is gone for good: one that is stopped may be started by somebody else between the
+    listing and this call, and must not be stopped again.
+    """
     for machine in machines:
         last = before.seen.get(str(machine.id))
-        ended = machine.state in (State.GONE, State.STOPPED)
-        if not ended or last is None or last.snapshot.get("state") == machine.state:
+        if machine.state is not State.GONE or last is None:
+            continue
+        if last.snapshot.get("state") == State.GONE:
             continue
         try:
             ref = refs[machine.id.provider, machine.id.account]
