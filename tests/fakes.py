@@ -35,6 +35,8 @@ class FakeReach:
     address: str = HERE
     introduced: dict[str, tuple[str, ...]] = field(default_factory=dict)
     forgotten: list[str] = field(default_factory=list)
+    ran: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
+    run_code: int = 0
     pushed: list[tuple[str, str]] = field(default_factory=list)
     started: dict[str, tuple[tuple[str, ...], str, Mapping[str, str]]] = field(default_factory=dict)
     running: dict[str, FakeJob] = field(default_factory=dict)
@@ -61,6 +63,10 @@ class FakeReach:
 
     def shell(self, machine: Machine, argv: Sequence[str]) -> int:
         return len(argv)
+
+    def run(self, machine: Machine, argv: Sequence[str]) -> tuple[int, str]:
+        self.ran.append((machine.name, tuple(argv)))
+        return self.run_code, "line\n" * 20 + "the last line\n"
 
     def push(
         self, machine: Machine, source: Path, directory: str, exclude: Sequence[str]

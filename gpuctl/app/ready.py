@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from gpuctl.app import App
 from gpuctl.app.settle import outcome_of
 from gpuctl.app.sync import note_machine
+from gpuctl.config.template import Template
 from gpuctl.core.books import books
 from gpuctl.core.errors import GpuctlError, LedgerError, NotFound
 from gpuctl.core.events import Armed, Intent
@@ -18,6 +19,8 @@ ARMED_WITHIN = timedelta(minutes=10)
 """A machine that has not armed its own switch by then is ended: it could outlive its lease."""
 
 _POLL_S = 1.0
+_TOLD = 10
+"""Lines of a failed setup that are shown."""
 
 
 class NotReady(GpuctlError):
@@ -41,6 +44,20 @@ def wait_until_ready(app: App, ref: CloudRef, machine: Machine) -> Machine:
         )
     _note_armed(app, machine, deadline)
     return machine
+
+
+def set_up(app: App, template: Template, machine: Machine) -> None:
+    """Run the template's `setup` on a new machine. GpuctlError when it fails: the machine stays."""
+    if template.setup is None:
+        return
+    with app.progress.step(f"setting up {machine.name}"):
+        code, said = app.reach.run(machine, ["sh", "-c", template.setup])
+    if code:
+        last = "\n".join(said.strip().splitlines()[-_TOLD:])
+        raise GpuctlError(
+            f"the setup of {machine.name} ended with {code}; the machine runs, and costs\n{last}",
+            hint=f"gpuctl ssh {machine.name}, or gpuctl down {machine.name}",
+        )
 
 
 def _until_running(app: App, provider: Provider, machine: Machine, payer: str | None) -> Machine:

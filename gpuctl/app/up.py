@@ -12,7 +12,7 @@ from gpuctl.app.fleet import Shown, owner, show
 from gpuctl.app.launch import NothingStarted, attempt_of, launch
 from gpuctl.app.plan import Attempt, Plan, make_plan
 from gpuctl.app.pricing import record_prices
-from gpuctl.app.ready import wait_until_ready
+from gpuctl.app.ready import set_up, wait_until_ready
 from gpuctl.app.sync import Synced, note_machine, sync
 from gpuctl.config.template import Template
 from gpuctl.core.books import books
@@ -197,6 +197,8 @@ def _try_offers(
     machine, attempts = launch(app, plan)
     if not asked.detach:
         machine = wait_until_ready(app, ref, machine)
+        if plan.adopted is None:
+            set_up(app, asked.template, machine)
     return Up(machine=_shown(app, machine, ref), attempts=tuple(attempts), plan=plan)
 
 

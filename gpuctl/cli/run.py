@@ -1,6 +1,7 @@
 """`run`, `logs`, `push`, `pull`: work on a machine."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,7 +53,7 @@ def run(
     source = None if no_push else _tree(session)
     wanted = verb.Job(
         name=job or f"job-{session.app.new_id()[:6]}",
-        argv=tuple(words),
+        argv=_after_setup(session, words),
         directory=_directory(machine),
         source=source,
         exclude=session.settings.sync.exclude,
@@ -73,6 +74,14 @@ def run(
     if down:
         _down(session, machine)
     return code
+
+
+def _after_setup(session: Session, words: Sequence[str]) -> tuple[str, ...]:
+    """The command, behind the project's own `[run] setup` where there is one."""
+    setup = session.settings.run.setup
+    if setup is None:
+        return tuple(words)
+    return ("sh", "-c", f'set -e\n{setup}\nexec "$@"', "sh", *words)
 
 
 def _follow(session: Session, synced: "Synced", machine: "Machine", job: str) -> int:

@@ -107,7 +107,12 @@ TEMPLATE = Table(
             Key("name", NAME, "Its name: the same name is attached again.", required=True),
             Key("gb", GB, "Size: GB on AWS, GiB on Google.", required=True),
             Key("type", WORD, "Disk type; without it `gp3` on AWS, `pd-balanced` on Google."),
-            Key("mount", Text(r"/\S*", word="absolute path"), "Where it is.", default="/data"),
+            Key(
+                "mount",
+                Text(r"/\S*", word="absolute path"),
+                "Where it belongs on the machine; `setup` mounts it.",
+                default="/data",
+            ),
         ),
         "A volume that survives its machines (and is billed while it exists).",
     ),

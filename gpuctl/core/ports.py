@@ -190,6 +190,9 @@ class Reach(Protocol):
     def shell(self, machine: Machine, argv: Sequence[str]) -> int:
         """A shell (or argv) on the user's terminal; the remote exit code. `RemoteFailed`."""
 
+    def run(self, machine: Machine, argv: Sequence[str]) -> tuple[int, str]:
+        """A command without a terminal: its exit code and what it said. `RemoteFailed`."""
+
     def push(
         self, machine: Machine, source: Path, directory: str, exclude: Sequence[str]
     ) -> Copied:

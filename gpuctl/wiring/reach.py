@@ -88,6 +88,11 @@ class OpenSsh:
         """On the user's own terminal."""
         return ssh.interactive(self.target(machine), argv)
 
+    def run(self, machine: Machine, argv: Sequence[str]) -> tuple[int, str]:
+        """Waits for its end."""
+        done = ssh.run(self.target(machine), argv)
+        return done.code, (done.out + done.err).decode(errors="replace")
+
     def push(
         self, machine: Machine, source: Path, directory: str, exclude: Sequence[str]
     ) -> Copied:

@@ -1,0 +1,69 @@
+"""Which accounts are asked: those that settings, environment or ledger name, each once."""
+
+from types import MappingProxyType
+
+import pytest
+
+from gpuctl.config.model import AwsSettings, ClientPolicy, GcpSettings, Ports, Settings
+from gpuctl.core.errors import UsageProblem
+from gpuctl.core.ports import CloudRef
+from gpuctl.providers import cloud, names
+from gpuctl.wiring.clouds import Accounts
+from tests.ledger.facts import ledger_of
+
+NOTHING = {"HOME": "/nonexistent"}
+
+
+def settings(**changes):
+    empty = {"templates": {}, "clients": {}, "projects": {}, "ports": Ports(MappingProxyType({}))}
+    return Settings(**empty | changes)
+
+
+@pytest.fixture
+def accounts(tmp_path):
+    def make(chosen, environ=NOTHING):
+        ledger = ledger_of(tmp_path / "ledger.db")
+        now = lambda: None  # noqa: E731 - never asked here
+        return Accounts(environ, chosen, ledger, clock=now, sleep=now, new_id=now)
+
+    return make
+
+
+def test_nobody_is_asked_where_nothing_is_named(accounts):
+    assert accounts(settings()).accounts() == []
+
+
+@pytest.mark.parametrize(
+    ("chosen", "environ", "found"),
+    [
+        ({"aws": AwsSettings(profile="work")}, {}, [CloudRef("aws")]),
+        ({}, {"AWS_PROFILE": "work"}, [CloudRef("aws")]),
+        ({"gcp": GcpSettings(project="p")}, {}, [CloudRef("gcp")]),
+        ({}, {"GOOGLE_CLOUD_PROJECT": "p"}, [CloudRef("gcp")]),
+        ({}, {"AWS_ACCESS_KEY_ID": "k", "GPUCTL_GCP_ENDPOINT": "http://127.0.0.1:1"},
+         [CloudRef("aws"), CloudRef("gcp")]),
+    ],
+)  # fmt: skip
+def test_settings_and_environment_name_accounts(accounts, chosen, environ, found):
+    assert accounts(settings(**chosen), NOTHING | environ).accounts() == found
+
+
+def test_an_aws_command_line_that_was_set_up_counts(accounts, tmp_path):
+    (tmp_path / ".aws").mkdir()
+    (tmp_path / ".aws/credentials").write_text("[default]\n")
+    assert accounts(settings(), {"HOME": str(tmp_path)}).accounts() == [CloudRef("aws")]
+
+
+def test_a_clients_own_account_is_one_of_its_own(accounts):
+    clients = {"acme": ClientPolicy(name="acme", aws_profile="acme")}
+    made = accounts(settings(clients=clients))
+    assert made.accounts() == [CloudRef("aws", "acme")]
+    assert made.of("aws", "acme/vision") == CloudRef("aws", "acme")
+    assert made.of("gcp", "acme/vision") == CloudRef("gcp")
+    assert made.of("aws", "borealis/nlp") == CloudRef("aws")
+
+
+def test_a_cloud_that_is_none_is_refused():
+    assert list(names())[:2] == ["aws", "gcp"]
+    with pytest.raises(UsageProblem, match="no provider 'azure'"):
+        cloud("azure")
