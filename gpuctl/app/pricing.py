@@ -3,16 +3,17 @@
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from gpuctl.app import App
 from gpuctl.core.books import Books
 from gpuctl.core.errors import GpuctlError
-from gpuctl.core.events import Event, Price, Usage
+from gpuctl.core.events import Price, PricesKnown, Usage
 from gpuctl.core.kinds import Market, Priced
 from gpuctl.core.meter import priced
 from gpuctl.core.model import PricePoint
 from gpuctl.core.ports import CloudRef, Provider
-from gpuctl.core.pricebook import PriceBook, price_key
+from gpuctl.core.pricebook import price_key
 from gpuctl.core.rules import MARKET_KINDS
 from gpuctl.core.span import Span, format_time
 
@@ -22,27 +23,34 @@ KEPT = timedelta(days=90)
 """So long a spot price can still be asked for (EC2 DescribeSpotPriceHistory)."""
 
 
-def record_prices(
-    app: App, before: Books, after: Books, refs: Mapping[tuple[str, str], CloudRef]
-) -> None:
-    """Fetch the prices of runs that are open, that ended since the last look, or have none yet."""
-    over = {usage.id for usage in before.usages if usage.end is not None}
-    book = PriceBook(event for event in app.ledger.events() if isinstance(event, Price))
+class Fetched(NamedTuple):
+    """What came of asking: the prices that were new, and the things that have any at all."""
+
+    added: tuple[Price, ...]
+    answered: frozenset[Priced]
+
+
+def record_prices(app: App, known: Books, refs: Mapping[tuple[str, str], CloudRef]) -> None:
+    """Fetch the prices of runs that are open, or over and not yet known to be priced whole.
+
+    Only our own runs: what was imported brings its prices along.
+    """
+    events = app.ledger.events()
+    whole = {event.usage for event in events if isinstance(event, PricesKnown)}
     oldest = app.clock() - KEPT
-    fresh = [
-        usage
-        for usage in after.usages
-        if usage.end is None
-        or usage.id not in over
-        or (usage.end > oldest and book.at(priced(usage), usage.start) is None)
-    ]
     by_ref: dict[CloudRef, list[Usage]] = {}
-    for usage in fresh:
+    for usage in known.usages:
+        over = usage.end is not None and (usage.id in whole or usage.end <= oldest)
         ref = refs.get((usage.provider, usage.account or ""))
-        if ref is not None:
+        if ref is not None and usage.session is not None and not over:
             by_ref.setdefault(ref, []).append(usage)
     for ref, usages in by_ref.items():
-        fetch_prices(app, app.clouds.connect(ref), _asked(usages, app.clock()))
+        fetched = fetch_prices(app, app.clouds.connect(ref), _asked(usages, app.clock()))
+        app.ledger.append(
+            PricesKnown(id=f"prices-known/{usage.id}", usage=usage.id, at=usage.end)
+            for usage in usages
+            if usage.end is not None and priced(usage) in fetched.answered
+        )
 
 
 def _asked(usages: Iterable[Usage], now: datetime) -> dict[Priced, Span]:
@@ -55,7 +63,7 @@ def _asked(usages: Iterable[Usage], now: datetime) -> dict[Priced, Span]:
     return asked
 
 
-def fetch_prices(app: App, provider: Provider, asked: Mapping[Priced, Span]) -> Sequence[Event]:
+def fetch_prices(app: App, provider: Provider, asked: Mapping[Priced, Span]) -> Fetched:
     """Ask for all at once; append what the ledger does not know yet.
 
     A price that cannot be had is said, and the command goes on: the run is known, and the
@@ -70,23 +78,24 @@ def fetch_prices(app: App, provider: Provider, asked: Mapping[Priced, Span]) -> 
             return ()
 
     if not asked:
-        return ()
+        return Fetched((), frozenset())
     with ThreadPoolExecutor(min(_THREADS, len(asked))) as pool:
-        answers = list(pool.map(one, asked))
+        answers = dict(zip(asked, pool.map(one, asked), strict=True))
     known = {
         (*price_key(event), event.since)
         for event in app.ledger.events()
         if isinstance(event, Price)
     }
     prices: dict[object, Price] = {}
-    for thing, points in zip(asked, answers, strict=True):
+    for thing, points in answers.items():
         for point in points:
             price = price_event(thing, point)
             key = (*price_key(price), price.since)
             if key not in known:
                 prices.setdefault(key, price)
     app.ledger.append(prices.values())
-    return list(prices.values())
+    answered = frozenset(thing for thing, points in answers.items() if points)
+    return Fetched(tuple(prices.values()), answered)
 
 
 def price_event(thing: Priced, point: PricePoint) -> Price:

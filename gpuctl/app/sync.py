@@ -65,7 +65,7 @@ def sync(app: App, *, refs: Sequence[CloudRef] | None = None, leftovers: bool = 
     )
     app.ledger.append(core.plan(before, sighting))
     after = books(app.ledger.events())
-    record_prices(app, before, after, found)
+    record_prices(app, after, found)
     _tidy(app, before, machines, found)
     return Synced(
         at=sighting.at,

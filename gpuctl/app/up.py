@@ -15,7 +15,6 @@ from gpuctl.app.pricing import record_prices
 from gpuctl.app.ready import set_up, wait_until_ready
 from gpuctl.app.sync import Synced, note_machine, sync
 from gpuctl.config.template import Template
-from gpuctl.core.books import books
 from gpuctl.core.errors import CannotFill, ListingIncomplete, UsageProblem
 from gpuctl.core.events import Intent
 from gpuctl.core.kinds import State
@@ -218,9 +217,8 @@ def next_name(synced: Synced, asked: Asked) -> str:
 
 
 def _shown(app: App, machine: Machine, ref: CloudRef) -> Shown:
-    before = books(app.ledger.events())
     known = note_machine(app, machine, ref.payer)
-    record_prices(app, before, known, {(machine.id.provider, machine.id.account): ref})
+    record_prices(app, known, {(machine.id.provider, machine.id.account): ref})
     return show(app.ledger.events(), known, [machine], app.clock())[0]
 
 

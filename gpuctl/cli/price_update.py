@@ -7,7 +7,7 @@ from gpuctl.app import market
 from gpuctl.app.gather import Silence
 from gpuctl.app.pricing import fetch_prices
 from gpuctl.cli.session import Session
-from gpuctl.core.events import Event, Price
+from gpuctl.core.events import Price
 from gpuctl.core.kinds import Kind, Market, Priced, Unit
 from gpuctl.core.model import Offer
 from gpuctl.core.span import Span
@@ -25,15 +25,15 @@ def update(
     found = market.offers(app, templates, (Market.SPOT, Market.ON_DEMAND))
     now = session.now()
     span = Span(now - back, now)
-    added: list[Event] = []
+    added: list[Price] = []
     for provider in sorted({offer.provider for offer in found.offers}):
         disks = {t.disk.type for t in templates if t.provider == provider}
         offers = [offer for offer in found.offers if offer.provider == provider]
         asked = {thing: span for offer in offers for thing in _things(offer, disks)}
         with app.progress.step(f"asking {provider} for {len(asked)} prices"):
             cloud = app.clouds.connect(app.clouds.of(provider, None))
-            added += fetch_prices(app, cloud, asked)
-    return [event for event in added if isinstance(event, Price)], found.silent
+            added += fetch_prices(app, cloud, asked).added
+    return added, found.silent
 
 
 def _things(offer: Offer, disks: set[str]) -> Iterator[Priced]:

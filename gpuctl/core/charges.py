@@ -48,6 +48,8 @@ class Charge(NamedTuple):
     absorbed: bool = False
     settled: bool = False
     note: str | None = None
+    launched: datetime | None = None
+    """When the run began: spot hours are counted from there, whatever was cut away since."""
     free: bool = False
     """Not billed by the provider's own rule (interrupted in the first hour): cost 0."""
 
@@ -140,6 +142,7 @@ def charges_of(
                 usage=usage.id,
                 machine=usage.machine,
                 payer=usage.payer,
+                launched=usage.start,
                 free=waived,
             )
 
@@ -247,7 +250,8 @@ def as_aws_prints(charges: Sequence[Charge]) -> Iterator[Charge]:
 def _hour_rows(charge: Charge) -> Iterator[Span]:
     hours = timedelta(hours=1)
     if charge.market is Market.SPOT and charge.kind == Kind.COMPUTE:
-        edge = charge.start + hours
+        launched = charge.launched or charge.start
+        edge = launched + hours * (seconds_between(launched, charge.start) // _HOUR + 1)
     else:
         edge = charge.start.astimezone(UTC).replace(minute=0, second=0) + hours
     start = charge.start

@@ -186,7 +186,15 @@ class Missed(NamedTuple):
     at: datetime
 
 
+class PricesKnown(NamedTuple):
+    """All prices of a run that is over were asked for and answered: nothing is left to fetch."""
+
+    id: str
+    usage: str
+    at: datetime
+
+
 MoneyEvent = Usage | Ended | Price | Switch | Split | Adjust
 """What the bill is a function of."""
 
-Event = MoneyEvent | Leased | Extended | Intent | Outcome | Armed | Seen | Missed
+Event = MoneyEvent | Leased | Extended | Intent | Outcome | Armed | Seen | Missed | PricesKnown

@@ -17,6 +17,7 @@ from gpuctl.core.events import (
     Missed,
     Outcome,
     Price,
+    PricesKnown,
     Seen,
     Split,
     Switch,
@@ -291,4 +292,8 @@ PRIVATE: dict[str, tuple[type[Event], tuple[Field, ...]]] = {
         ),
     ),
     "missed": (Missed, (Field("machine", "machine", TEXT), Field("at", "at", _TIME))),
+    "prices-known": (
+        PricesKnown,
+        (Field("usage", "usage", TEXT), Field("at", "at", _TIME)),
+    ),
 }

@@ -7,7 +7,7 @@ import pytest
 
 from gpuctl.app.gather import Silence
 from gpuctl.core.errors import Busy, Denied, GpuctlError, ListingIncomplete, NotFound
-from gpuctl.core.events import Ended, Intent, Missed, Seen, Usage
+from gpuctl.core.events import Ended, Intent, Missed, PricesKnown, Seen, Usage
 from gpuctl.core.kinds import EndedBy, Evidence, Kind, State
 from gpuctl.core.ports import CloudRef
 from tests.app.conftest import Desk
@@ -271,3 +271,21 @@ def test_a_run_of_a_machine_that_was_never_seen_needs_two_looks(desk: Desk) -> N
     desk.clock.tick(minutes=2)
     desk.sync()
     assert "u/imported" not in {usage.id for usage in desk.books.open}
+
+
+def test_prices_that_could_not_be_had_when_a_run_ended_are_asked_for_again(desk: Desk) -> None:
+    desk.up()
+    desk.clock.tick(hours=1)
+    desk.aws.prices_broken = True
+    desk.aws.interrupt("i-000001")
+    desk.clock.tick(minutes=5)
+    desk.sync()
+    assert desk.events(PricesKnown) == []
+    desk.aws.prices_broken = False
+    desk.sync()
+    known = {event.usage for event in desk.events(PricesKnown)}
+    assert known == {usage.id for usage in desk.books.usages}
+    desk.aws.prices_broken = True
+    said = len(desk.said.notes)
+    desk.sync()
+    assert len(desk.said.notes) == said

@@ -8,7 +8,7 @@ import pytest
 
 from gpuctl.core.bill import bill, fixed
 from gpuctl.core.charges import as_aws_prints, billed_span
-from gpuctl.core.events import Usage
+from gpuctl.core.events import Price, Usage
 from gpuctl.core.kinds import Kind, Market, Unit
 from gpuctl.core.rules import rule_for
 from gpuctl.core.span import Span
@@ -218,3 +218,20 @@ def test_a_kind_on_an_unknown_cloud_has_a_plain_rule():
     rule = rule_for("lambda", Kind.GPU)
     assert (rule.unit, rule.minimum_s, rule.waived_within_s) == (Unit.HOUR, 0, 0)
     assert datetime(2025, 3, 10, tzinfo=UTC) in Span(at("03-10", "00:00"), at("03-11", "00:00"))
+
+
+def test_spot_rows_as_aws_prints_them_are_hours_from_launch_whatever_the_window():
+    launch = datetime(2025, 3, 10, 14, 5, 30, tzinfo=UTC)
+    run = Usage(
+        id="u", provider="aws", account="1", region="us-east-1", zone="us-east-1a",
+        resource="i-1", kind=Kind.COMPUTE, sku="p3.2xlarge", market=Market.SPOT,
+        quantity=Decimal(1), start=launch, end=launch + timedelta(hours=2, minutes=13),
+        ended_by=None, project=None,
+    )  # fmt: skip
+    price = Price(
+        id="p", provider="aws", region=None, zone=None, kind=Kind.COMPUTE, sku="p3.2xlarge",
+        market=Market.SPOT, unit=Unit.HOUR, usd=Decimal("0.9"), since=launch,
+    )  # fmt: skip
+    late = Span(launch + timedelta(minutes=20), launch + timedelta(hours=9))
+    rows = as_aws_prints(bill([run, price], fixed(late), late.end).charges)
+    assert [row.seconds for row in rows] == [40 * 60, 3600, 13 * 60]
