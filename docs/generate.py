@@ -29,7 +29,8 @@ _MARKED = re.compile(f"{re.escape(BEGIN)}.*?{re.escape(END)}", re.DOTALL)
 
 def cli_page(root: click.Command, name: str = "gpuctl") -> str:
     """Every command that is not hidden, in the order the help lists them."""
-    commands = list(_walk(root, click.Context(root, info_name=name)))
+    context = click.Context(root, info_name=name, **root.context_settings)
+    commands = list(_walk(root, context))
     rows = "\n".join(
         f"| [`{context.command_path}`](#{_anchor(context.command_path)}) "
         f"| {_cell(command.get_short_help_str(200))} |"
