@@ -81,7 +81,7 @@ def play(session: Session, *, seed: int, keep: bool) -> int:
         click.echo(
             "[sandbox] two emulated clouds on this computer: nothing leaves it, nothing is billed"
         )
-        state = launch(base / "sandbox", seed, lambda _: None)
+        state = launch(base / "sandbox", seed)
         environ = environment(state).over(dict(os.environ)) | {"GPUCTL_DEBUG": ""}
         tree = base / "tree"
         tree.mkdir()

@@ -1,14 +1,13 @@
 """Finding and starting the embedded clouds, for `sandbox` and its demonstration."""
 
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gpuctl.cli.session import Session
 from gpuctl.core.errors import NotFound
 
 if TYPE_CHECKING:
-    from gpuctl.sandbox.control import Control
     from gpuctl.sandbox.state import SandboxState
 
 HOME = """\
@@ -37,6 +36,17 @@ template = "l4-spot"
 """Client `acme` is billed with markup, `borealis` at cost, `me` bears its own."""
 
 
+CLOUDS = ("aws", "gcp")
+
+
+class Knob(NamedTuple):
+    """Something to set on one of the clouds, known to be well formed before any is started."""
+
+    cloud: str
+    name: str
+    arguments: Mapping[str, Any]
+
+
 def directory_of(session: Session) -> Path:
     """Where the sandbox lives: the one this shell is in, else below the data directory."""
     named = session.environ.get("GPUCTL_SANDBOX")
@@ -53,7 +63,7 @@ def running(session: Session) -> "SandboxState":
     return state
 
 
-def launch(directory: Path, seed: int, knobs: Callable[["Control"], None]) -> "SandboxState":
+def launch(directory: Path, seed: int, knobs: Sequence[Knob] = ()) -> "SandboxState":
     """Start one (or find it), give its home a configuration, turn its knobs."""
     from gpuctl.sandbox.control import Control
     from gpuctl.sandbox.process import start as begin
@@ -64,5 +74,7 @@ def launch(directory: Path, seed: int, knobs: Callable[["Control"], None]) -> "S
         config.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         config.write_text(HOME, encoding="utf-8")
         config.chmod(0o600)
-    knobs(Control(state))
+    control = Control(state)
+    for knob in knobs:
+        control.knob(knob.cloud, knob.name, **knob.arguments)
     return state

@@ -1,18 +1,15 @@
 """`sandbox`: two embedded clouds on this computer."""
 
 import shlex
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from gpuctl.cli.command import command
-from gpuctl.cli.embedded import directory_of, launch, running
+from gpuctl.cli.embedded import CLOUDS, Knob, directory_of, launch, running
 from gpuctl.cli.render import emit_json
 from gpuctl.cli.session import Session
 from gpuctl.core.errors import UsageProblem
-
-if TYPE_CHECKING:
-    from gpuctl.sandbox.control import Control
 
 
 @click.group()
@@ -36,39 +33,39 @@ def start(
     latency: int | None,
 ) -> int:
     """Start the sandbox (or find the one that runs) and turn its knobs."""
-
-    def knobs(control: "Control") -> None:
-        for sold_out in no_capacity:
-            kind, _, zone = sold_out.partition("@")
-            for cloud in _clouds_selling(kind):
-                control.knob(cloud, "no_capacity", type=kind, zone=zone or None)
-        for text in quota:
-            code, _, number = text.partition("=")
-            if not number.isdigit():
-                raise UsageProblem(f"{text!r} is not CODE=N", hint="--quota L-3819A6DF=0")
-            cloud = "aws" if code.startswith("L-") else "gcp"
-            name = {"code": code, "vcpus": int(number)}
-            control.knob(
-                cloud,
-                "quota",
-                **(name if cloud == "aws" else {"metric": code, "limit": int(number)}),
-            )
-        for text in offer:
-            kind, _, zones = text.partition("=")
-            if not zones:
-                raise UsageProblem(
-                    f"{text!r} is not TYPE=ZONE,ZONE",
-                    hint="--offer p3.2xlarge=us-east-1a,us-east-1c",
-                )
-            control.knob("aws", "offer", type=kind, zones=zones.split(","))
-        if latency is not None:
-            for cloud in ("aws", "gcp"):
-                control.knob(cloud, "latency", ms=latency)
-
+    knobs = [
+        *(knob for text in no_capacity for knob in _sold_out(text)),
+        *(_quota(text) for text in quota),
+        *(_offered(text) for text in offer),
+        *(Knob(cloud, "latency", {"ms": latency}) for cloud in CLOUDS if latency is not None),
+    ]
     state = launch(directory_of(session), seed, knobs)
     click.echo(f"[sandbox] running in {state.directory}", err=True)
     click.echo('[sandbox] to use it: eval "$(gpuctl sandbox env)"', err=True)
     return 0
+
+
+def _sold_out(text: str) -> list[Knob]:
+    kind, _, zone = text.partition("@")
+    arguments = {"type": kind, "zone": zone or None}
+    return [Knob(cloud, "no_capacity", arguments) for cloud in _clouds_selling(kind)]
+
+
+def _quota(text: str) -> Knob:
+    code, _, number = text.partition("=")
+    if not number.isdigit():
+        raise UsageProblem(f"{text!r} is not CODE=N", hint="--quota L-3819A6DF=0")
+    if code.startswith("L-"):
+        return Knob("aws", "quota", {"code": code, "vcpus": int(number)})
+    return Knob("gcp", "quota", {"metric": code, "limit": int(number)})
+
+
+def _offered(text: str) -> Knob:
+    kind, _, zones = text.partition("=")
+    if not zones:
+        hint = "--offer p3.2xlarge=us-east-1a,us-east-1c"
+        raise UsageProblem(f"{text!r} is not TYPE=ZONE,ZONE", hint=hint)
+    return Knob("aws", "offer", {"type": kind, "zones": zones.split(",")})
 
 
 def _clouds_selling(kind: str) -> tuple[str, ...]:
@@ -184,7 +181,7 @@ def gpu(session: Session, name: str, load: str) -> int:
 
 
 @sandbox.command()
-@click.argument("cloud", type=click.Choice(["aws", "gcp"]))
+@click.argument("cloud", type=click.Choice(CLOUDS))
 @click.argument("name")
 @click.argument("arguments", nargs=-1, metavar="[KEY=VALUE]...")
 @command

@@ -179,3 +179,10 @@ def test_every_line_for_people_says_that_it_is_the_sandbox(gpuctl: Program) -> N
         done = gpuctl(*argv)
         assert all(line.startswith("[sandbox] ") for line in done.out.splitlines()), argv
     assert not gpuctl("ps", "--json").out.startswith("[sandbox]")
+
+
+@pytest.mark.parametrize("flags", [["--quota", "L-1=x"], ["--offer", "p3.2xlarge"]])
+def test_a_wrong_flag_starts_nothing(tmp_path: Path, flags: list[str]) -> None:
+    gpuctl = Program(tmp_path, {})
+    assert gpuctl("sandbox", "start", *flags, code=2).out == ""
+    gpuctl("sandbox", "status", code=3)
