@@ -10,16 +10,14 @@ from gpuctl.app.gather import Silence
 from gpuctl.app.pricing import fetch_prices
 from gpuctl.app.sync import Synced, sync
 from gpuctl.core.books import books
-from gpuctl.core.events import Price, Usage
+from gpuctl.core.events import Price
 from gpuctl.core.kinds import State
-from gpuctl.core.meter import per_hour, priced
-from gpuctl.core.model import Billable, Down, Leftover, Machine
+from gpuctl.core.meter import monthly, priced
+from gpuctl.core.model import Down, Leftover, Machine
 from gpuctl.core.ports import CloudRef
 from gpuctl.core.pricebook import PriceBook
 from gpuctl.core.span import Span, format_time
-from gpuctl.core.sync import removed
-
-_MONTH_HOURS = 730
+from gpuctl.core.sync import leftover_run, removed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +81,7 @@ def _price(app: App, synced: Synced) -> None:
     now = app.clock()
     for (provider, account), ref in synced.refs.items():
         asked = {
-            priced(_as_usage(leftover, billable)): Span(now, now)
+            priced(leftover_run(leftover, billable)): Span(now, now)
             for leftover in synced.leftovers
             if (leftover.provider, leftover.account) == (provider, account)
             for billable in leftover.billed
@@ -110,7 +108,7 @@ def _machines(app: App, synced: Synced, book: PriceBook, now: datetime) -> Itera
             resource=machine.id.native,
             kind="machine",
             reason=reason,
-            monthly=_monthly(runs, book, now),
+            monthly=monthly(runs, book, now),
             fix=f"gpuctl down {machine.id.native}",
             ours=lease is not None or machine.install == install,
             project=machine.project,
@@ -123,14 +121,14 @@ def _leftovers(synced: Synced, book: PriceBook, now: datetime) -> Iterator[Findi
     for leftover in synced.leftovers:
         if _in_use(leftover, synced):
             continue
-        runs = [_as_usage(leftover, billable) for billable in leftover.billed]
+        runs = [leftover_run(leftover, billable) for billable in leftover.billed]
         yield Finding(
             provider=leftover.provider,
             region=leftover.region,
             resource=leftover.resource,
             kind=leftover.what,
             reason=leftover.reason,
-            monthly=_monthly(runs, book, now),
+            monthly=monthly(runs, book, now),
             fix=leftover.fix,
             ours=leftover.ours,
             project=leftover.project,
@@ -148,33 +146,3 @@ def _in_use(leftover: Leftover, synced: Synced) -> bool:
         running = {m.id.native for m in synced.machines if m.state is State.RUNNING}
         return leftover.machine in running
     return leftover.ours and leftover.what == "key-pair"
-
-
-def _as_usage(leftover: Leftover, billable: Billable) -> Usage:
-    return Usage(
-        id="",
-        provider=leftover.provider,
-        account=leftover.account,
-        region=leftover.region,
-        zone=leftover.zone,
-        resource=billable.resource,
-        kind=billable.kind,
-        sku=billable.sku,
-        market=billable.market,
-        quantity=billable.quantity,
-        start=billable.since,
-        end=None,
-        ended_by=None,
-        project=leftover.project,
-    )
-
-
-def _monthly(runs: Sequence[Usage], book: PriceBook, now: datetime) -> Fraction | None:
-    """USD for 730 hours; None where a price is missing."""
-    whole = Fraction(0)
-    for usage in runs:
-        price = book.at(priced(usage), now)
-        if price is None:
-            return None
-        whole += per_hour(usage, price.usd, now) * _MONTH_HOURS
-    return whole

@@ -14,12 +14,12 @@ from gpuctl.config.template import Template
 from gpuctl.core.errors import BudgetExceeded, CannotFill, TypeNotOffered, UsageProblem
 from gpuctl.core.events import Price
 from gpuctl.core.kinds import Kind, Market, Priced, State, Unit
+from gpuctl.core.meter import per_hour
 from gpuctl.core.model import Machine, Offer, Want
 from gpuctl.core.offers import matches, rank
 from gpuctl.core.ports import CloudRef
 from gpuctl.core.pricebook import PriceBook
-from gpuctl.core.rules import billing_zone
-from gpuctl.core.span import Month, Span, format_duration
+from gpuctl.core.span import Span, format_duration
 
 _SHORTEST = timedelta(minutes=5)
 """A machine that a budget ends sooner is not worth its start."""
@@ -221,11 +221,10 @@ def _extras(
     fetch_prices(app, app.clouds.connect(ref), {disk: span, address: span})
     book = PriceBook(event for event in app.ledger.events() if isinstance(event, Price))
     disk_price, address_price = book.at(disk, now), book.at(address, now)
-    zone = billing_zone(offer.provider)
-    hours = Fraction(Month.of(now, zone).span(zone).seconds, 3_600)
+    size = Decimal(template.disk.gb)
     return (
-        None if disk_price is None else Fraction(disk_price.usd) * template.disk.gb / hours,
-        None if address_price is None else Fraction(address_price.usd),
+        None if disk_price is None else per_hour(disk, size, disk_price.usd, now),
+        None if address_price is None else per_hour(address, Decimal(1), address_price.usd, now),
     )
 
 

@@ -11,7 +11,7 @@ from gpuctl.core.books import Books, books
 from gpuctl.core.charges import Charge, total
 from gpuctl.core.events import Event, Price, Usage
 from gpuctl.core.kinds import Market
-from gpuctl.core.meter import per_hour, priced
+from gpuctl.core.meter import monthly
 from gpuctl.core.model import Machine
 from gpuctl.core.pricebook import PriceBook
 from gpuctl.core.rules import MARKET_KINDS
@@ -58,9 +58,8 @@ def receipt(app: App, machine: Machine) -> Receipt:
 
 
 def _still(usage: Usage, book: PriceBook, app: App) -> Still:
-    price = book.at(priced(usage), app.clock())
-    monthly = None if price is None else per_hour(usage, price.usd, app.clock()) * 730
-    return Still(resource=usage.resource, kind=usage.kind.value, monthly=monthly)
+    costs = monthly([usage], book, app.clock())
+    return Still(resource=usage.resource, kind=usage.kind.value, monthly=costs)
 
 
 def _on_demand(

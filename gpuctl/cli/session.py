@@ -155,7 +155,7 @@ class Session:
         if self._ledger is None:
             from gpuctl.wiring import open_ledger
 
-            self._ledger = open_ledger(self.paths, self.environ)
+            self._ledger = open_ledger(self.paths)
         return self._ledger
 
     @property

@@ -12,6 +12,8 @@ from gpuctl.core.rules import billing_zone, rule_for
 from gpuctl.core.span import Month
 
 _HOUR = 3_600
+_MONTH_HOURS = 730
+"""What people take for a month when a thing has no end (365 days / 12)."""
 
 
 def hourly(usages: Iterable[Usage], book: PriceBook, now: datetime) -> Fraction | None:
@@ -20,18 +22,25 @@ def hourly(usages: Iterable[Usage], book: PriceBook, now: datetime) -> Fraction 
     for usage in usages:
         if usage.end is not None or rule_for(usage.provider, usage.kind).unit is Unit.GB:
             continue
-        price = book.at(priced(usage), now)
+        thing = priced(usage)
+        price = book.at(thing, now)
         if price is None:
             return None
-        whole += per_hour(usage, price.usd, now)
+        whole += per_hour(thing, usage.quantity, price.usd, now)
     return whole
 
 
-def per_hour(usage: Usage, usd: Decimal, now: datetime) -> Fraction:
-    """USD an hour of one run at a price; a monthly price over this month's real hours."""
-    rate = Fraction(usd) * Fraction(usage.quantity)
-    if rule_for(usage.provider, usage.kind).unit is Unit.MONTH:
-        zone = billing_zone(usage.provider)
+def monthly(usages: Iterable[Usage], book: PriceBook, now: datetime) -> Fraction | None:
+    """USD for 730 hours of what is open; None when a price is missing."""
+    rate = hourly(usages, book, now)
+    return None if rate is None else rate * _MONTH_HOURS
+
+
+def per_hour(thing: Priced, quantity: Decimal, usd: Decimal, now: datetime) -> Fraction:
+    """USD an hour of so much of a thing; a monthly price over this month's real hours."""
+    rate = Fraction(usd) * Fraction(quantity)
+    if thing.unit is Unit.MONTH:
+        zone = billing_zone(thing.provider)
         return rate * _HOUR / Month.of(now, zone).span(zone).seconds
     return rate
 

@@ -237,25 +237,36 @@ def _of_leftover(books: Books, leftover: Leftover, sighting: Sighting) -> Iterat
             if grown is not None:
                 start = sighting.at
                 yield _ended_by(grown, sighting.at, None)
-            yield Usage(
+            yield leftover_run(leftover, billable)._replace(
                 id=usage_id(leftover.provider, billable, start),
-                provider=leftover.provider,
-                account=leftover.account,
-                region=leftover.region,
-                zone=leftover.zone,
-                resource=billable.resource,
-                kind=billable.kind,
-                sku=billable.sku,
-                market=billable.market,
-                quantity=billable.quantity,
                 start=start,
-                end=billable.until,
-                ended_by=None,
                 project=lease.project if lease is not None else leftover.project,
-                session=leftover.lease,
-                machine=None,  # it outlives its machine, whose end says nothing about it
                 payer=sighting.payers.get((leftover.provider, leftover.account)),
             )
+
+
+def leftover_run(leftover: Leftover, billable: Billable) -> Usage:
+    """The run that a leftover's billable is, by its own account of itself.
+
+    Of no machine: it outlives its machine, whose end says nothing about it.
+    """
+    return Usage(
+        id=usage_id(leftover.provider, billable, billable.since),
+        provider=leftover.provider,
+        account=leftover.account,
+        region=leftover.region,
+        zone=leftover.zone,
+        resource=billable.resource,
+        kind=billable.kind,
+        sku=billable.sku,
+        market=billable.market,
+        quantity=billable.quantity,
+        start=billable.since,
+        end=billable.until,
+        ended_by=None,
+        project=leftover.project,
+        session=leftover.lease,
+    )
 
 
 def removed(books: Books, leftover: Leftover, at: datetime) -> Sequence[Event]:

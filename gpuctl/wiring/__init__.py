@@ -43,12 +43,11 @@ def new_id() -> str:
     return os.urandom(16).hex()
 
 
-def open_ledger(paths: Paths, environ: Mapping[str, str]) -> SqliteLedger:
+def open_ledger(paths: Paths) -> SqliteLedger:
     """The ledger of these paths; made at first use."""
     from gpuctl.core.errors import UsageProblem
     from gpuctl.ledger.store import SqliteLedger
 
-    del environ
     if paths.ledger.path is None:
         raise UsageProblem(
             f"{paths.ledger} names a server, and this gpuctl keeps its ledger in a file",
