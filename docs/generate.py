@@ -76,6 +76,8 @@ def _paragraphs(text: str) -> Iterator[str]:
 
 
 def _option_rows(command: click.Command, context: click.Context) -> Iterator[str]:
+    # click keeps the help option of whoever asked first, with that caller's names for it.
+    command._help_option = None  # noqa: SLF001
     for parameter in command.get_params(context):
         record = parameter.get_help_record(context)
         if record is not None:
