@@ -107,6 +107,51 @@ class Adjust(NamedTuple):
     extra: Mapping[str, Json] = NOTHING
 
 
+class Settle(NamedTuple):
+    """What the real bill asks for a resource's kind over [since, until): no longer an estimate.
+
+    Of several for the same stretch the one reconciled last holds. The stretch is a day of the
+    provider's. `usd = billed / per_usd`.
+    """
+
+    id: str
+    provider: str
+    account: str | None
+    resource: str
+    kind: Kind
+    since: datetime
+    until: datetime
+    billed: Decimal
+    """In `currency`, as the bill has it, before tax and credits."""
+    at: datetime
+    """When it was reconciled."""
+    source: str
+    """The bill: format and file."""
+    currency: str = "USD"
+    per_usd: Decimal = Decimal(1)
+    """Units of `currency` for one USD, as the bill says."""
+    invoice: str | None = None
+    extra: Mapping[str, Json] = NOTHING
+
+
+class Close(NamedTuple):
+    """A client's month is frozen: what was sent is kept, later facts become corrections."""
+
+    id: str
+    client: str
+    month: str
+    """`2025-03`: each provider's own billing month."""
+    at: datetime
+    invoice: str | None
+    costs: Mapping[str, Json]
+    """Project -> its exact USD in that month as reckoned at closing (`n/d`)."""
+    corrects: Mapping[str, Json]
+    """Earlier closed month -> project -> the exact USD of the correction billed in this one."""
+    statement: Mapping[str, Json]
+    """The statement as it was sent."""
+    extra: Mapping[str, Json] = NOTHING
+
+
 class Leased(NamedTuple):
     """A machine was given the right to exist until `deadline`."""
 
@@ -194,7 +239,7 @@ class PricesKnown(NamedTuple):
     at: datetime
 
 
-MoneyEvent = Usage | Ended | Price | Switch | Split | Adjust
+MoneyEvent = Usage | Ended | Price | Switch | Split | Adjust | Settle | Close
 """What the bill is a function of."""
 
 Event = MoneyEvent | Leased | Extended | Intent | Outcome | Armed | Seen | Missed | PricesKnown

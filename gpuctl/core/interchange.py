@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from gpuctl.core.events import Event, Json, Price, Split, Usage
+from gpuctl.core.events import Event, Json, Price, Settle, Split, Usage
 from gpuctl.core.records import DEFAULTS, PRIVATE, PUBLIC, TEXT, Field, Form, RecordError
 from gpuctl.core.rules import rule_for
 
@@ -153,7 +153,7 @@ def _check(event: Event) -> None:
             for name, at in (("start", event.start), ("end", event.end)):
                 if at is not None and at.year not in _YEARS:
                     raise RecordError(f"{name}: no machine ran in {at.year}")
-        case Split():
+        case Split() | Settle():
             if event.until <= event.since:
                 raise RecordError("to: is not after from")
         case Price():

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from gpuctl.core.events import (
     Adjust,
     Armed,
+    Close,
     Ended,
     Event,
     Extended,
@@ -19,13 +20,14 @@ from gpuctl.core.events import (
     Price,
     PricesKnown,
     Seen,
+    Settle,
     Split,
     Switch,
     Usage,
 )
 from gpuctl.core.kinds import EndedBy, Evidence, Kind, Market, Unit
 from gpuctl.core.names import project_name
-from gpuctl.core.span import format_time, parse_time
+from gpuctl.core.span import Month, format_time, parse_time
 
 _DECIMAL = r"-?[0-9]{1,30}(\.[0-9]{1,30})?\Z"
 
@@ -72,6 +74,22 @@ def _size(value: Any) -> Decimal:
     if number < 0:
         raise RecordError("is not negative")
     return number
+
+
+def _above_zero(value: Any) -> Decimal:
+    number = _decimal(value)
+    if number <= 0:
+        raise RecordError("is above zero")
+    return number
+
+
+def _month(value: Any) -> str:
+    try:
+        return str(Month.parse(_text(value)))
+    except RecordError:
+        raise
+    except ValueError as error:
+        raise RecordError(str(error)) from None
 
 
 def _time(value: Any) -> Any:
@@ -135,6 +153,8 @@ _KIND = _one_of(Kind)
 _MARKET = _one_of(Market)
 _WHOLE = Form(_whole, int)
 _OBJECT = Form(_object, dict)
+_POSITIVE = Form(_above_zero, lambda number: f"{number:f}")
+_MONTH = Form(_month, str)
 
 PUBLIC: dict[str, tuple[type[Event], tuple[Field, ...]]] = {
     "usage": (
@@ -213,11 +233,41 @@ PUBLIC: dict[str, tuple[type[Event], tuple[Field, ...]]] = {
             Field("note", "note", TEXT),
         ),
     ),
+    "settle": (
+        Settle,
+        (
+            Field("provider", "provider", TEXT),
+            Field("account", "account", TEXT, required=False, null=True),
+            Field("resource", "resource", TEXT),
+            Field("kind", "kind", _KIND),
+            Field("from", "since", _TIME),
+            Field("to", "until", _TIME),
+            Field("billed", "billed", _DECIMAL_FORM),
+            Field("at", "at", _TIME),
+            Field("source", "source", TEXT),
+            Field("currency", "currency", TEXT, required=False),
+            Field("per_usd", "per_usd", _POSITIVE, required=False),
+            Field("invoice", "invoice", TEXT, required=False, null=True),
+        ),
+    ),
+    "close": (
+        Close,
+        (
+            Field("client", "client", TEXT),
+            Field("month", "month", _MONTH),
+            Field("at", "at", _TIME),
+            Field("invoice", "invoice", TEXT, required=False, null=True),
+            Field("costs", "costs", _OBJECT),
+            Field("corrects", "corrects", _OBJECT),
+            Field("statement", "statement", _OBJECT),
+        ),
+    ),
 }
 
 DEFAULTS: dict[str, dict[str, Any]] = {
     "price": {"market": Market.ON_DEMAND},
     "split": {"idle": Decimal(0), "idle_absorbed": False},
+    "settle": {"currency": "USD", "per_usd": Decimal(1)},
 }
 
 PRIVATE: dict[str, tuple[type[Event], tuple[Field, ...]]] = {
