@@ -106,4 +106,5 @@ def line_shape(line: Line) -> dict[str, Any]:
         "rate": None if line.rate is None else decimal_text(line.rate),
         "cost": f"{line.cost:f}",
         "sessions": line.sessions,
+        **({"note": line.note} if line.note else {}),
     }

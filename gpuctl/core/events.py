@@ -149,6 +149,8 @@ class Close(NamedTuple):
     """Earlier closed month -> project -> the exact USD of the correction billed in this one."""
     statement: Mapping[str, Json]
     """The statement as it was sent."""
+    accounts: Mapping[str, Json] | None = None
+    """Project -> its figures in `report`, in USD, as printed then."""
     extra: Mapping[str, Json] = NOTHING
 
 

@@ -30,6 +30,7 @@ from gpuctl.core.names import project_name
 from gpuctl.core.span import Month, format_time, parse_time
 
 _DECIMAL = r"-?[0-9]{1,30}(\.[0-9]{1,30})?\Z"
+_RATIO = r"-?[0-9]+/0*[1-9][0-9]*\Z"
 
 
 class RecordError(ValueError):
@@ -129,6 +130,22 @@ def _object(value: Any) -> Mapping[str, Json]:
     if not isinstance(value, dict):
         raise RecordError("is an object")
     return value
+
+
+def _ratios(value: Any) -> Mapping[str, Json]:
+    """Project -> an exact amount of USD, a ratio of two whole numbers."""
+    for name, ratio in _object(value).items():
+        _project(name)
+        if not isinstance(ratio, str) or not re.match(_RATIO, ratio):
+            raise RecordError(f'{name}: is a ratio in quotes, such as "63/50"')
+    return _object(value)
+
+
+def _corrects(value: Any) -> Mapping[str, Json]:
+    for month, ratios in _object(value).items():
+        _month(month)
+        _ratios(ratios)
+    return _object(value)
 
 
 def _shares(value: Any) -> Mapping[str, Decimal]:
@@ -257,9 +274,10 @@ PUBLIC: dict[str, tuple[type[Event], tuple[Field, ...]]] = {
             Field("month", "month", _MONTH),
             Field("at", "at", _TIME),
             Field("invoice", "invoice", TEXT, required=False, null=True),
-            Field("costs", "costs", _OBJECT),
-            Field("corrects", "corrects", _OBJECT),
+            Field("costs", "costs", Form(_ratios, dict)),
+            Field("corrects", "corrects", Form(_corrects, dict)),
             Field("statement", "statement", _OBJECT),
+            Field("accounts", "accounts", _OBJECT, required=False, null=True),
         ),
     ),
 }

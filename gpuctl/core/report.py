@@ -38,6 +38,8 @@ class Line(NamedTuple):
     """None when several rates went into it, or none is known."""
     cost: Decimal
     sessions: int
+    note: str | None = None
+    """Why: of adjustments and corrections."""
 
 
 class Account(NamedTuple):
@@ -200,6 +202,7 @@ def _lines(charges: Sequence[Charge], cost: Decimal, places: int) -> Iterable[Li
             rate=rates.pop() if len(rates) == 1 else None,
             cost=rounded[name],
             sessions=len({charge.usage for charge in items}),
+            note="; ".join(dict.fromkeys(item.note for item in items if item.note)) or None,
         )
 
 
