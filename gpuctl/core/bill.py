@@ -4,14 +4,15 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
 from fractions import Fraction
+from functools import partial
 from typing import NamedTuple
 
 from gpuctl.core.attribution import Attribution
 from gpuctl.core.charges import Charge, billed_parts, billed_span, charges_of, total
 from gpuctl.core.events import Adjust, Ended, Event, Price, Split, Switch, Usage
-from gpuctl.core.kinds import Evidence
+from gpuctl.core.kinds import Evidence, Market
 from gpuctl.core.pricebook import PriceBook
-from gpuctl.core.rules import billing_zone
+from gpuctl.core.rules import billing_zone, rule_for
 from gpuctl.core.span import Month, Span, format_time
 
 Window = Callable[[str | None], Span]
@@ -88,14 +89,35 @@ def bill(events: Iterable[Event], window: Window, now: datetime) -> Bill:
         (event for event in facts if isinstance(event, Split)),
     )
     parts = billed_parts(usages, now)
+    discounted = _sustained_use(usages, window, now)
     charges: list[Charge] = []
     for usage in usages:
         whole = billed_span(usage, now)
         priced = charges_of(usage, book, window(usage.provider), now, parts)
+        if discounted is not None:
+            priced = discounted(usage, priced)
         charges.extend(attribution.attribute(usage, whole, priced))
     charges.extend(_adjustments(facts, window))
     charges.sort(key=_place)
     return Bill(charges=tuple(charges), problems=tuple(_problems(charges, usages)))
+
+
+Discounted = Callable[[Usage, Iterable[Charge]], Iterator[Charge]]
+"""A run's charges -> the same, each with what is taken off beside it."""
+
+
+def _sustained_use(usages: Iterable[Usage], window: Window, now: datetime) -> Discounted | None:
+    """None where nothing in the ledger has a discount for sustained use: most have none."""
+    able = [
+        usage
+        for usage in usages
+        if usage.market is Market.ON_DEMAND and rule_for(usage.provider, usage.kind).sustained_use
+    ]
+    if not able:
+        return None
+    from gpuctl.core.sustained import discounted_parts, with_discounts  # noqa: PLC0415 - seldom
+
+    return partial(with_discounts, parts=discounted_parts(able, window, now))
 
 
 def _place(charge: Charge) -> tuple[datetime, str, str, datetime, str, bool, str]:

@@ -27,7 +27,8 @@ class Rule(NamedTuple):
 
     `minimum_s`: each run is billed at least so long. `waived_within_s`: a spot run that the
     provider itself ended sooner costs nothing. `free_per_month`: units that an account has
-    free in each month, shared by use.
+    free in each month, shared by use. `sustained_use`: some of it costs less the longer it is
+    used in a month, on demand (`core.sustained`).
     """
 
     unit: Unit
@@ -35,6 +36,7 @@ class Rule(NamedTuple):
     spot: SpotPricing = SpotPricing.AT_ONCE
     waived_within_s: int = 0
     free_per_month: Decimal = Decimal(0)
+    sustained_use: bool = False
 
 
 _BILLING_ZONE = {"aws": "UTC", "gcp": "America/Los_Angeles"}
@@ -69,9 +71,9 @@ _RULES: dict[tuple[str, Kind], Rule] = {
     ("aws", Kind.IPV4): Rule(unit=Unit.HOUR, minimum_s=_MINUTE),
     ("aws", Kind.EGRESS): Rule(unit=Unit.GB, free_per_month=Decimal(100)),
     ("gcp", Kind.COMPUTE): Rule(unit=Unit.HOUR, minimum_s=_MINUTE),
-    ("gcp", Kind.VCPU): Rule(unit=Unit.HOUR, minimum_s=_MINUTE),
-    ("gcp", Kind.RAM): Rule(unit=Unit.HOUR, minimum_s=_MINUTE),
-    ("gcp", Kind.GPU): Rule(unit=Unit.HOUR, minimum_s=_MINUTE),
+    ("gcp", Kind.VCPU): Rule(unit=Unit.HOUR, minimum_s=_MINUTE, sustained_use=True),
+    ("gcp", Kind.RAM): Rule(unit=Unit.HOUR, minimum_s=_MINUTE, sustained_use=True),
+    ("gcp", Kind.GPU): Rule(unit=Unit.HOUR, minimum_s=_MINUTE, sustained_use=True),
 }
 
 MARKET_KINDS = frozenset({Kind.COMPUTE, Kind.VCPU, Kind.RAM, Kind.GPU})
