@@ -31,7 +31,7 @@ class Attribution:
         owners = self.owners(usage, whole)
         splits = self._splits.get(usage.resource, ())
         for charge in charges:
-            for piece in _cut(charge, [at for at, _ in owners] + _edges(splits)):
+            for piece in cut(charge, [at for at, _ in owners] + _edges(splits)):
                 split = next((s for s in splits if s.since <= piece.start < s.until), None)
                 if split is not None:
                     yield from _shared(piece, split)
@@ -44,7 +44,8 @@ def _edges(splits: Sequence[Split]) -> list[datetime]:
     return [edge for split in splits for edge in (split.since, split.until)]
 
 
-def _cut(charge: Charge, edges: Iterable[datetime]) -> Iterator[Charge]:
+def cut(charge: Charge, edges: Iterable[datetime]) -> Iterator[Charge]:
+    """The charge in pieces that begin and end at those moments; together they are the whole."""
     inside = sorted({edge for edge in edges if charge.start < edge < charge.end})
     if not inside:
         yield charge

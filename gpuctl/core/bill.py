@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from gpuctl.core.attribution import Attribution
 from gpuctl.core.charges import Charge, billed_parts, billed_span, charges_of, total
-from gpuctl.core.events import Adjust, Ended, Event, Price, Split, Switch, Usage
+from gpuctl.core.events import Adjust, Ended, Event, Price, Settle, Split, Switch, Usage
 from gpuctl.core.kinds import Evidence, Market
 from gpuctl.core.pricebook import PriceBook
 from gpuctl.core.rules import billing_zone, rule_for
@@ -97,6 +97,15 @@ def bill(events: Iterable[Event], window: Window, now: datetime) -> Bill:
         if discounted is not None:
             priced = discounted(usage, priced)
         charges.extend(attribution.attribute(usage, whole, priced))
+    settles = [event for event in facts if isinstance(event, Settle)]
+    if settles:
+        from gpuctl.core.settling import settled  # noqa: PLC0415 - most ledgers have none yet
+
+        def priced_in(usage: Usage, span: Span) -> Iterator[Charge]:
+            found = charges_of(usage, book, span, now, parts)
+            return attribution.attribute(usage, billed_span(usage, now), found)
+
+        charges = list(settled(charges, settles, usages, priced_in, window))
     charges.extend(_adjustments(facts, window))
     charges.sort(key=_place)
     return Bill(charges=tuple(charges), problems=tuple(_problems(charges, usages)))
@@ -162,13 +171,13 @@ def _adjustments(facts: Iterable[Event], window: Window) -> Iterator[Charge]:
 def _problems(charges: Sequence[Charge], usages: Sequence[Usage]) -> Iterator[str]:
     missing: dict[tuple[str, str], datetime] = {}
     for charge in charges:
-        if charge.cost is None:
+        if charge.cost is None and not charge.settled:
             place = charge.zone or charge.region or charge.provider or ""
             market = f" {charge.market.value}" if charge.market else ""
             missing.setdefault((f"{charge.kind} {charge.sku}{market}", place), charge.start)
     for (thing, place), since in sorted(missing.items()):
         yield f"no price for {thing} in {place} from {format_time(since)}: its cost is not counted"
-    seen = {charge.usage for charge in charges}
+    seen = {charge.usage for charge in charges if not charge.settled}
     for usage in sorted(usages, key=lambda usage: (usage.start, usage.id)):
         if usage.id in seen and usage.evidence is not None and not usage.evidence.certain:
             end = format_time(usage.end) if usage.end else "?"
