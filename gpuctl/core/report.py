@@ -202,8 +202,14 @@ def _lines(charges: Sequence[Charge], cost: Decimal, places: int) -> Iterable[Li
             rate=rates.pop() if len(rates) == 1 else None,
             cost=rounded[name],
             sessions=len({charge.usage for charge in items}),
-            note="; ".join(dict.fromkeys(item.note for item in items if item.note)) or None,
+            note=_note(items),
         )
+
+
+def _note(charges: Iterable[Charge]) -> str | None:
+    """The reasons of adjustments and corrections, each once; a bill asks anew every day."""
+    notes = dict.fromkeys(c.note for c in charges if c.note and c.kind != "settle")
+    return "; ".join(notes) or None
 
 
 def _machine_hours(charges: Iterable[Charge]) -> Fraction:
