@@ -30,6 +30,7 @@ def client() -> None:
 @click.option("--absorbed", is_flag=True, help="You bear its costs: shown, never billed.")
 @click.option("--cap", metavar="USD", help="The most that is billed a month.")
 @click.option("--vat", metavar="ID", help="Its VAT number, printed as it stands.")
+@click.option("--vat-rate", metavar="PERCENT", help="VAT that you add to its statements: 21%.")
 @click.option("--contact", help="Whom reports are for.")
 @click.option("--aws-profile", metavar="PROFILE", help="Its own AWS account: machines run there.")
 @click.option("--aws-role", metavar="ARN", help="The role to assume in its own AWS account.")
@@ -41,7 +42,8 @@ def add(session: Session, name: str, **flags: Any) -> int:
     from gpuctl.config.keys import CLIENT_POLICY
 
     checked_name(name)
-    keys = ("currency", "markup", "vat", "contact", "aws_profile", "aws_role", "gcp_project")
+    keys = ("currency", "markup", "vat", "vat_rate", "contact")
+    keys += ("aws_profile", "aws_role", "gcp_project")
     given = {key: (f"--{key.replace('_', '-')}", flags[key]) for key in keys}
     given["name"] = ("--name", flags["title"])
     given["cap.month"] = ("--cap", flags["cap"])
@@ -92,7 +94,9 @@ def show(session: Session, name: str) -> int:
         f"{dollars(retainer['included'])} included",
         "overhead": record["overhead"],
         "contact": record["contact"],
+        "address": ", ".join(record["address"]) or None,
         "vat": record["vat"],
+        "VAT rate": record["vat_rate"],
         "account": _account(record),
         "projects": ", ".join(record["projects"]) or f"none: gpuctl project add {name}/PROJECT",
     }
@@ -148,6 +152,8 @@ def shape(settings: "Settings", policy: "ClientPolicy") -> dict[str, Any]:
         "overhead": policy.overhead.value,
         "contact": policy.contact,
         "vat": policy.vat,
+        "vat_rate": None if policy.vat_rate is None else per_cent(policy.vat_rate),
+        "address": list(policy.address),
         "aws_profile": policy.aws_profile,
         "aws_role": policy.aws_role,
         "gcp_project": policy.gcp_project,

@@ -12,6 +12,7 @@ from gpuctl.config.model import (
     Defaults,
     GcpSettings,
     Limits,
+    Me,
     Notify,
     Ports,
     ProjectPolicy,
@@ -19,6 +20,7 @@ from gpuctl.config.model import (
     RunSettings,
     Settings,
     SyncSettings,
+    Xero,
 )
 
 if TYPE_CHECKING:
@@ -42,6 +44,8 @@ def settings(tree: Tree) -> Settings:
         aws=AwsSettings(**{**aws, "subnet": MappingProxyType(aws.get("subnet", {}))}),
         gcp=GcpSettings(**tree.get("gcp", {})),
         notify=Notify(**tree.get("notify", {})),
+        xero=Xero(**tree.get("xero", {})),
+        me=Me(**tree.get("me", {})),
         templates=_Templates(tree.get("template", {})),
         clients=MappingProxyType(clients),
         projects=MappingProxyType(projects),

@@ -213,7 +213,9 @@ CLIENT_POLICY = Table(
         "Step of billed amounts; without it the currency's smallest coin.",
     ),
     Key("contact", LINE, "Whom reports are for."),
+    Key("address", ListOf(LINE), "Its address, line by line, printed on statements."),
     Key("vat", LINE, "The client's VAT number, printed on reports."),
+    Key("vat_rate", Percent(), "VAT that you add to its statements; without it, no VAT line."),
     Key(
         "overhead",
         Choice(Overhead),
@@ -310,6 +312,40 @@ USER = Table(
             always=True,
         ),
         "Whom to tell of what.",
+    ),
+    Key(
+        "xero",
+        Table(
+            Key("account", WORD, "Code of the income account.", default="200"),
+            Key(
+                "tax_type",
+                LINE,
+                "Name of the tax rate in Xero; without it `Tax on Sales`, or `Tax Exempt` where "
+                "the client has no VAT.",
+            ),
+            Key("due_days", Count(0, 365), "Days until an invoice is due.", default=30),
+            Key(
+                "dates",
+                Choice(("DD/MM/YYYY", "MM/DD/YYYY")),
+                "How the organisation's region writes dates.",
+                default="DD/MM/YYYY",
+            ),
+            Key("tracking", LINE, "Tracking category whose options are projects."),
+            always=True,
+        ),
+        "How invoices are filed in Xero.",
+    ),
+    Key(
+        "me",
+        Table(
+            Key("name", LINE, "Your name or your company's."),
+            Key("address", ListOf(LINE), "Your address, line by line."),
+            Key("vat", LINE, "Your VAT number, printed as it stands."),
+            Key("contact", LINE, "How clients reach you."),
+            always=True,
+        ),
+        "Who sends statements: printed at their head.",
+        also=("sender", "self"),
     ),
     Key(
         "template",

@@ -84,6 +84,15 @@ class ProjectPolicy(NamedTuple):
     archived: bool = False
 
 
+class Me(NamedTuple):
+    """Who sends statements: printed at their head."""
+
+    name: str | None = None
+    address: tuple[str, ...] = ()
+    vat: str | None = None
+    contact: str | None = None
+
+
 class ClientPolicy(NamedTuple):
     """How one client is billed."""
 
@@ -104,6 +113,9 @@ class ClientPolicy(NamedTuple):
     contact: str | None = None
     vat: str | None = None
     """The client's VAT number, printed as it stands."""
+    address: tuple[str, ...] = ()
+    vat_rate: Decimal | None = None
+    """A fraction: 0.21 for 21%; None = no VAT line."""
     overhead: Overhead = Overhead.BY_HOURS
     aws_profile: str | None = None
     aws_role: str | None = None
@@ -159,6 +171,20 @@ class Notify(NamedTuple):
     events: tuple[str, ...] = ()
 
 
+class Xero(NamedTuple):
+    """How a Xero organisation files sales: `gpuctl report --format xero` writes these."""
+
+    account: str = "200"
+    """Code of the income account; 200 is `Sales` in Xero's own chart."""
+    tax_type: str | None = None
+    """Name of the tax rate; None = `Tax on Sales`, or `Tax Exempt` without VAT."""
+    due_days: int = 30
+    dates: str = "DD/MM/YYYY"
+    """As the organisation's region has them: DD/MM/YYYY or MM/DD/YYYY."""
+    tracking: str | None = None
+    """Name of a tracking category whose options are projects; None = no tracking."""
+
+
 class SyncSettings(NamedTuple):
     """What `push` and `pull` copy, relative to the project file's directory."""
 
@@ -193,6 +219,8 @@ class Settings(NamedTuple):
     aws: AwsSettings = AwsSettings()
     gcp: GcpSettings = GcpSettings()
     notify: Notify = Notify()
+    xero: Xero = Xero()
+    me: Me = Me()
     sync: SyncSettings = SyncSettings()
     run: RunSettings = RunSettings()
 
