@@ -143,6 +143,12 @@ class Ledger(Protocol):
     def events(self) -> Sequence[Event]:
         """Everything, oldest first."""
 
+    def events_about(self, span: Span) -> Sequence[Event]:
+        """All that charges within `span` can depend on, oldest first; perhaps more."""
+
+    def touched(self, span: Span, since: str) -> bool:
+        """Whether anything that can matter to `span` was appended after the event `since`."""
+
     def append(self, events: Iterable[Event]) -> int:
         """Durably add what is new, all or nothing; how many were."""
 

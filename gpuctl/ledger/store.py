@@ -15,31 +15,17 @@ from pathlib import Path
 from gpuctl.core.errors import LedgerError
 from gpuctl.core.events import Event
 from gpuctl.core.interchange import RecordError, canonical, read_line, type_of
+from gpuctl.core.span import Span
 from gpuctl.ledger.chain import GENESIS, link
+from gpuctl.ledger.reach import about, note, touched
+from gpuctl.ledger.schema import install_problems, make_private, prepare, reach_problems
 from gpuctl.ledger.verdict import Verdict
 from gpuctl.ledger.walk import Walk
 
-APPLICATION_ID = 0x67707563  # "gpuc"
-SCHEMA_VERSION = 1
 _BUSY_S = 30.0
 
 _BROKEN = (sqlite3.Error, OSError, UnicodeDecodeError)
 """How a damaged file shows itself; SQLite's own message may quote bytes that are no text."""
-
-_SCHEMA = """
-CREATE TABLE events (
-    seq  INTEGER PRIMARY KEY,
-    id   TEXT NOT NULL UNIQUE,
-    type TEXT NOT NULL,
-    body TEXT NOT NULL,
-    hash TEXT NOT NULL
-) STRICT;
-CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
-CREATE TRIGGER events_are_never_changed BEFORE UPDATE ON events
-    BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
-CREATE TRIGGER events_are_never_deleted BEFORE DELETE ON events
-    BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
-"""
 
 
 class SqliteLedger:
@@ -76,31 +62,45 @@ class SqliteLedger:
             rows = db.execute("SELECT seq, body FROM events ORDER BY seq").fetchall()
         return [self._event(seq, body) for seq, body in rows]
 
+    def events_about(self, span: Span) -> Sequence[Event]:
+        """All that charges within `span` can depend on, oldest first: months, not years."""
+        with self._reading() as db:
+            find = "SELECT seq, body FROM events WHERE seq = ?"
+            rows = [db.execute(find, (seq,)).fetchone() for seq in about(db, span)]
+        return [self._event(seq, body) for seq, body in rows]
+
+    def touched(self, span: Span, since: str) -> bool:
+        """Whether anything that can matter to `span` was appended after the event `since`."""
+        with self._reading() as db:
+            row = db.execute("SELECT seq FROM events WHERE id = ?", (since,)).fetchone()
+            return row is None or touched(db, span, int(row[0]))
+
     def append(self, events: Iterable[Event]) -> int:
         """Add what is not there yet, durably, all or nothing; how many were new.
 
         LedgerError when an id is there already with other content.
         """
-        rows = [(event.id, type_of(event), canonical(event)) for event in events]
+        rows = [(event, canonical(event)) for event in events]
         if not rows:
             return 0
         with self._writing() as db:
             seq, head = _head(db)
             added = 0
-            for id_, kind, body in rows:
-                known = db.execute("SELECT body FROM events WHERE id = ?", (id_,)).fetchone()
+            for event, body in rows:
+                known = db.execute("SELECT body FROM events WHERE id = ?", (event.id,)).fetchone()
                 if known is not None:
                     if known[0] != body:
                         raise LedgerError(
-                            f"{self._path}: event {id_} is there already with other content",
+                            f"{self._path}: event {event.id} is there already with other content",
                             hint="gpuctl ledger verify",
                         )
                     continue
                 head, added = link(head, body), added + 1
                 db.execute(
                     "INSERT INTO events (seq, id, type, body, hash) VALUES (?, ?, ?, ?, ?)",
-                    (seq + added, id_, kind, body, head),
+                    (seq + added, event.id, type_of(event), body, head),
                 )
+                note(db, seq + added, event)
         return added
 
     def verify(self) -> Verdict:
@@ -116,7 +116,9 @@ class SqliteLedger:
                         walk.problems.append(f"{self._path}: {says}")
                 for row in db.execute("SELECT seq, id, type, body, hash FROM events ORDER BY seq"):
                     walk.step(*row)
-                walk.problems += _install_problems(db)
+                walk.problems += install_problems(db)
+                if not walk.problems:
+                    walk.problems += reach_problems(db)
             except _BROKEN as error:
                 walk.problems.append(f"{self._path} cannot be read to its end: {error}")
         return Verdict(events=walk.count, head=walk.head, problems=tuple(walk.problems))
@@ -124,7 +126,7 @@ class SqliteLedger:
     def backup(self, target: Path) -> None:
         """A complete copy in one consistent state. Refuses to overwrite."""
         with self._reading() as db:
-            _make_private(target)
+            make_private(target)
             try:
                 db.execute("VACUUM INTO ?", (str(target),))
             except BaseException:
@@ -195,68 +197,11 @@ class SqliteLedger:
         try:
             for pragma in ("synchronous = EXTRA", "trusted_schema = OFF", "fullfsync = ON"):
                 db.execute(f"PRAGMA {pragma}")
-            self._prepare(db)
+            prepare(db, self._path, self._new_install)
         except BaseException:
             db.close()
             raise
         return db
-
-    def _prepare(self, db: sqlite3.Connection) -> None:
-        version, application = _versions(db)
-        if version == SCHEMA_VERSION and application == APPLICATION_ID:
-            return
-        if version > SCHEMA_VERSION:
-            raise LedgerError(
-                f"the ledger {self._path} was written by a newer gpuctl (schema {version})",
-                hint="update gpuctl",
-            )
-        db.execute("BEGIN IMMEDIATE")
-        if _versions(db)[0] == 0 and not db.execute("SELECT 1 FROM sqlite_schema").fetchone():
-            for statement in _statements(_SCHEMA):
-                db.execute(statement)
-            db.executemany(
-                "INSERT INTO facts VALUES (?, ?)",
-                [
-                    ("install", self._new_install),
-                    ("install-hash", link(GENESIS, self._new_install)),
-                ],
-            )
-            db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-            db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-        db.execute("COMMIT")
-        if _versions(db) != (SCHEMA_VERSION, APPLICATION_ID):
-            raise LedgerError(f"{self._path} is not a ledger of gpuctl")
-
-
-def _make_private(target: Path) -> None:
-    """An empty file for the owner alone: SQLite then fills it, whatever the umask is."""
-    if os.path.lexists(target):
-        raise LedgerError(f"{target} exists already", hint="name another file")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-    except OSError as error:
-        raise LedgerError(f"{target} cannot be written: {error.strerror}") from error
-
-
-def _install_problems(db: sqlite3.Connection) -> Iterator[str]:
-    facts = dict(db.execute("SELECT name, value FROM facts"))
-    if facts.get("install-hash") != link(GENESIS, str(facts.get("install"))):
-        yield "the installation's id was changed: its machines would not be known as ours"
-
-
-def _statements(script: str) -> Iterator[str]:
-    statement = ""
-    for line in script.splitlines():
-        statement += line + "\n"
-        if sqlite3.complete_statement(statement):
-            yield statement
-            statement = ""
-
-
-def _versions(db: sqlite3.Connection) -> tuple[int, int]:
-    version = db.execute("PRAGMA user_version").fetchone()[0]
-    return int(version), int(db.execute("PRAGMA application_id").fetchone()[0])
 
 
 def _head(db: sqlite3.Connection) -> tuple[int, str]:

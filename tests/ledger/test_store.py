@@ -149,7 +149,7 @@ def test_a_link_a_directory_and_foreign_files_are_refused(path, tmp_path):
 
 def test_a_newer_schema_and_another_application_are_refused(path):
     for pragma, says in (
-        ("user_version = 2", r"written by a newer gpuctl \(schema 2\)"),
+        ("user_version = 3", r"written by a newer gpuctl \(schema 3\)"),
         ("application_id = 7", "is not a ledger of gpuctl"),
     ):
         ledger = ledger_of(path, 1)
