@@ -101,8 +101,7 @@ def part_off(runs: Iterable[tuple[Span, Fraction]], month_s: int, tiers: Tiers) 
         at_height[height] = at_height.get(height, 0) + Span(start, end).seconds
     used = off = Fraction(0)
     seconds = 0
-    heights = sorted(at_height, reverse=True)
-    for top, below in zip(heights, [*heights[1:], Fraction(0)], strict=True):
+    for top, below in pairwise(sorted({*at_height, Fraction(0)}, reverse=True)):
         seconds += at_height[top]
         used += (top - below) * seconds
         off += (top - below) * seconds_off(seconds, month_s, tiers)
