@@ -1,0 +1,204 @@
+"""A statement in GitHub-flavoured Markdown: for an issue, a wiki, a mail."""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from decimal import Decimal
+
+from gpuctl.core.kinds import EndedBy, Unit
+from gpuctl.core.rounding import decimal_text
+from gpuctl.core.statement import Party, ProjectStatement, SessionLine, Statement, StatementLine
+from gpuctl.documents.formats import (
+    NONE,
+    aligned,
+    amount,
+    day,
+    duration,
+    moment,
+    month,
+    percent,
+    plain,
+    provider,
+    short_moment,
+    stretch,
+)
+
+_SPECIAL = re.compile(r"[\\`*_{}\[\]<>#|~!&$@]|:(?=//)|^(?:[-+=]|\d+(?=[.)]))")
+"""What Markdown could take for its own: marks anywhere, list marks and rules at the beginning."""
+
+_UNITS = {Unit.HOUR: "hours", Unit.MONTH: "months", Unit.GB: "GB"}
+
+
+def draw(statement: Statement) -> bytes:
+    """Headings and tables; each table's last row is the sum of those above it."""
+    return "".join(f"{line}\n" for line in _lines(statement)).encode()
+
+
+def _lines(statement: Statement) -> Iterator[str]:
+    title = month(statement.month) if statement.month else _span(statement)
+    yield f"# {_text(statement.receiver.name) or statement.client}: cloud costs, {title}"
+    yield ""
+    yield from _facts(statement)
+    yield ""
+    yield from _summary(statement)
+    for project in statement.projects:
+        yield from _project(statement, project)
+    if statement.notes:
+        yield from ("", "## Notes", "")
+        yield from (f"- {_text(note)}" for note in statement.notes)
+    yield ""
+    yield f"Amounts in {statement.currency}, times in UTC. Ledger `{_code(statement.ledger_head)}`."
+
+
+def _facts(statement: Statement) -> Iterator[str]:
+    if statement.sender is not None:
+        yield f"- From: {_party(statement.sender)}"
+    yield f"- To: {_party(statement.receiver)}"
+    for span in statement.spans:
+        yield f"- {provider(span.provider)}: {moment(span.start)} to {moment(span.end)}"
+    if statement.invoice:
+        yield f"- Invoice: {_text(statement.invoice)}"
+    state = "closed " + moment(statement.closed_at) if statement.closed_at else "not closed"
+    yield f"- Status: {statement.basis}, {state}, as of {moment(statement.as_of)}"
+    if statement.exchange is not None:
+        rate = statement.exchange
+        yield (
+            f"- Exchange rate: {_text(rate.quoted)} ({_text(rate.source)}, {day(rate.day)}): "
+            f"1 USD = {decimal_text(rate.per_usd)} {rate.currency}"
+        )
+    if statement.own_account:
+        own = amount(statement.own_account, "USD")
+        yield f"- On your own cloud account, in no total here: {own} USD"
+
+
+def _summary(statement: Statement) -> Iterator[str]:
+    def coins(value: Decimal) -> str:
+        return amount(value, statement.currency)
+
+    rows = [
+        (
+            _text(project.project),
+            coins(project.cost),
+            coins(-project.absorbed),
+            coins(project.markup),
+            coins(project.billable),
+        )
+        for project in statement.projects
+    ]
+    included = f"fee, includes {amount(statement.included_usd, 'USD')} USD of cloud cost"
+    label = included if statement.included_usd else "fee"
+    if statement.fee:
+        rows.append((label, "", "", "", coins(statement.fee)))
+    if statement.rounding:
+        rows.append(("rounding", "", "", "", coins(statement.rounding)))
+    rows.append(("**net**", "", "", "", f"**{coins(statement.net)}**"))
+    if statement.vat_rate is not None:
+        rows.append((f"VAT {percent(statement.vat_rate)}", "", "", "", coins(statement.vat)))
+    rows.append(("**total**", "", "", "", f"**{coins(statement.total)}**"))
+    yield from _table(("", "cost", "not charged", "markup", statement.currency), rows, left=1)
+
+
+def _project(statement: Statement, project: ProjectStatement) -> Iterator[str]:
+    title = f": {_text(project.title)}" if project.title else ""
+    yield from ("", f"## {_text(project.project)}{title}", "")
+    for name, value in project.tags.items():
+        yield f"- {_text(name)}: {_text(value)}"
+    if project.tags:
+        yield ""
+    currency = statement.currency
+    rates = aligned(line.rate for line in project.lines)
+    rows = [
+        (
+            _what(line),
+            f"{decimal_text(line.amount)} {_UNITS[line.unit] if line.unit else ''}".strip(),
+            rate,
+            amount(line.cost, currency),
+        )
+        for line, rate in zip(project.lines, rates, strict=True)
+    ]
+    rows.append(("**cost**", "", "", f"**{amount(project.cost, currency)}**"))
+    yield from _table(("what", "amount", "USD each", currency), rows, left=1)
+    if not project.sessions:
+        return
+    yield ""
+    yield from _sessions(project, currency)
+
+
+def _sessions(project: ProjectStatement, currency: str) -> Iterator[str]:
+    rows = [
+        (
+            _text(session.machine),
+            _text(" ".join(filter(None, (session.type, session.market, session.zone)))),
+            short_moment(session.start),
+            short_moment(session.end) if session.end else "runs on",
+            _ended(session),
+            duration(session.seconds),
+            _prices(session),
+            amount(session.cost, currency),
+        )
+        for session in project.sessions
+    ]
+    if project.other:
+        rows.append(("in no session", "", "", "", "", "", "", amount(project.other, currency)))
+    seconds = sum(session.seconds for session in project.sessions)
+    cost = f"**{amount(project.cost, currency)}**"
+    rows.append(("**cost**", "", "", "", "", duration(seconds), "", cost))
+    titles = ("machine", "what", "from", "to", "ended by", "time", "USD an hour", currency)
+    yield from _table(titles, rows, left=5)
+
+
+def _what(line: StatementLine) -> str:
+    text = " ".join(filter(None, (line.kind, line.sku, line.market)))
+    return _text(f"{text} ({line.note})" if line.note else text)
+
+
+def _ended(session: SessionLine) -> str:
+    if session.ended_by is None:
+        return NONE
+    who = "us" if session.ended_by is EndedBy.USER else "the cloud"
+    return f"{who}: free" if session.free else who
+
+
+def _prices(session: SessionLine) -> str:
+    if session.low is None or session.high is None:
+        return NONE
+    if session.low == session.high:
+        return decimal_text(session.low)
+    return f"{decimal_text(session.low)} to {decimal_text(session.high)}"
+
+
+def _span(statement: Statement) -> str:
+    return stretch(
+        min(span.start for span in statement.spans), max(span.end for span in statement.spans)
+    )
+
+
+def _party(party: Party) -> str:
+    vat = (f"VAT {party.vat}",) if party.vat else ()
+    lines = (party.name, *party.address, *vat, *((party.contact,) if party.contact else ()))
+    return ", ".join(text for text in map(_text, lines) if text)
+
+
+def _table(titles: Sequence[str], rows: Iterable[Sequence[str]], *, left: int) -> Iterator[str]:
+    """The first `left` columns are words, the others numbers."""
+    yield _row(titles)
+    yield _row([":--" if place < left else "--:" for place in range(len(titles))])
+    for row in rows:
+        yield _row(row)
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _text(text: str) -> str:
+    """A name as it is, whatever marks it holds, on one line."""
+    return _SPECIAL.sub(lambda found: _escaped(found.group()), plain(text))
+
+
+def _escaped(mark: str) -> str:
+    # A list's number has its point escaped, every other mark itself.
+    return f"{mark}\\" if mark.isdigit() else f"\\{mark}"
+
+
+def _code(text: str) -> str:
+    return re.sub(r"[^0-9A-Za-z]", "", text)
