@@ -22,9 +22,14 @@ def settle(
     known: Books,
     machines: Sequence[Machine],
     refs: Mapping[tuple[str, str], CloudRef],
-) -> Books:
-    """Find out what became of each open intent; what cannot be told stays open."""
+) -> tuple[Books, Sequence[Machine]]:
+    """Find out what became of each open intent; what cannot be told stays open.
+
+    The machines that were found though no listing shows them yet come back too: whoever is about
+    to start one must not take them for absent.
+    """
     facts: list[Event] = []
+    unlisted: list[Machine] = []
     for intent in known.unsettled:
         lease = known.leases.get(intent.lease)
         ref = refs.get((lease.provider, lease.account)) if lease is not None else None
@@ -32,22 +37,28 @@ def settle(
             continue
         try:
             if intent.verb == "start":
-                facts += _settle_start(app, known, intent, machines, ref)
+                machine = _listed(intent, machines)
+                if machine is None:
+                    machine = app.clouds.connect(ref).find(read_order(intent.order))
+                    unlisted += [machine] if machine is not None else []
+                facts += _settle_start(app, known, intent, machine)
             else:
                 facts.append(_settle_stop(app, known, intent, machines, ref))
         except GpuctlError as error:
             app.progress.note(f"an open {intent.verb} could not be settled: {error.message}")
     if not facts:
-        return known
+        return known, ()
     app.ledger.append(facts)
-    return books(app.ledger.events())
+    return books(app.ledger.events()), unlisted
+
+
+def _listed(intent: Intent, machines: Sequence[Machine]) -> Machine | None:
+    return next((machine for machine in machines if machine.lease == intent.lease), None)
 
 
 def _settle_start(
-    app: App, known: Books, intent: Intent, machines: Sequence[Machine], ref: CloudRef
+    app: App, known: Books, intent: Intent, machine: Machine | None
 ) -> Sequence[Event]:
-    listed = next((machine for machine in machines if machine.lease == intent.lease), None)
-    machine = listed or app.clouds.connect(ref).find(read_order(intent.order))
     if machine is not None:
         app.progress.note(f"found {machine.name} ({machine.id.native}) of an interrupted up")
         project = known.leases[intent.lease].project

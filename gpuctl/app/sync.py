@@ -49,7 +49,8 @@ def sync(app: App, *, refs: Sequence[CloudRef] | None = None, leftovers: bool = 
     found = {(ref.provider, account): ref for ref, (account, _, _) in answers.by_cloud.items()}
     machines = _distinct(m for _, listed, _ in answers.by_cloud.values() for m in listed)
     remaining = [item for _, _, items in answers.by_cloud.values() for item in items]
-    before = settle(app, books(app.ledger.events()), machines, found)
+    before, unlisted = settle(app, books(app.ledger.events()), machines, found)
+    machines = _distinct([*machines, *unlisted])
     accounts = frozenset(found)
     missing = core.unlisted(before, accounts, {str(machine.id) for machine in machines})
     after_them = _ask_after(app, before, missing, found)

@@ -8,6 +8,7 @@ from gpuctl.core.errors import UnknownOutcome
 from gpuctl.core.events import Intent, Switch, Usage
 from gpuctl.core.kinds import Kind, State
 from gpuctl.core.model import Down
+from gpuctl.core.ports import CloudRef
 from tests.app.conftest import ACME, BOREALIS, Desk
 from tests.changed import changed
 
@@ -56,6 +57,19 @@ def test_up_again_after_a_lost_answer_starts_no_second_machine(desk: Desk) -> No
     again = desk.up()
     assert again.existed
     assert len(desk.aws.vms) == 1
+
+
+def test_a_machine_that_only_its_token_finds_is_not_started_twice(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.aws.lost_answers = 50
+    with pytest.raises(UnknownOutcome):
+        desk.up()
+    desk.aws.lost_answers = 0
+    monkeypatch.setattr(desk.app.clouds.connect(CloudRef("aws")), "machines", lambda: ())
+    again = desk.up(detach=True)
+    assert again.existed
+    assert (len(desk.aws.vms), desk.books.unsettled) == (1, ())
 
 
 def test_up_again_after_a_lost_request_waits_a_minute_and_starts_one(desk: Desk) -> None:
