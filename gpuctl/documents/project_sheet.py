@@ -1,0 +1,290 @@
+"""One project's part of a sheet: what it cost, by line and by session."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+
+from gpuctl.core.kinds import EndedBy, Market
+from gpuctl.core.statement import ProjectStatement, SessionLine, Statement, StatementLine
+from gpuctl.documents import charts
+from gpuctl.documents.formats import (
+    NONE,
+    aligned,
+    amount,
+    clip,
+    day,
+    duration,
+    gpu,
+    money,
+    percent,
+    plain,
+    provider,
+    short_moment,
+)
+from gpuctl.documents.sheet import Block, Cell, Column, Facts, Figure, Gallery, Key, Row
+from gpuctl.documents.sheet import Section, Table, Words
+
+_MOST_PRICES = 12
+_BRIEF_S = 600
+"""Of a shorter run the on-demand price an hour cannot be told from rounded cents."""
+_KINDS = {
+    "compute": "Machine",
+    "vcpu": "Processor cores",
+    "ram": "Memory",
+    "gpu": "GPU",
+    "disk": "Disk",
+    "disk-iops": "Disk operations",
+    "disk-throughput": "Disk throughput",
+    "snapshot": "Snapshot",
+    "object-storage": "Object storage",
+    "ipv4": "Public address",
+    "egress": "Traffic to the internet",
+    "cross-az": "Traffic between zones",
+    "discount": "Discount",
+    "adjust": "Adjustment",
+    "correction": "Correction",
+}
+_UNITS = {
+    "compute": "h",
+    "vcpu": "core-h",
+    "ram": "GB-h",
+    "gpu": "GPU-h",
+    "ipv4": "h",
+    "disk": "GB-months",
+    "disk-iops": "IOPS-months",
+    "disk-throughput": "MB/s-months",
+    "snapshot": "GB-months",
+    "object-storage": "GB-months",
+    "egress": "GB",
+    "cross-az": "GB",
+}
+
+
+def section(name: str, project: ProjectStatement, statement: Statement) -> Section:
+    """Its lines, its sessions and what an hour cost during them."""
+    blocks: list[Block] = [_figures(project, statement.currency)]
+    if project.lines:
+        blocks.append(_lines(name, project, statement.currency))
+    if project.sessions:
+        blocks.append(_sessions(name, project, statement))
+        if gallery := _prices(name, project.sessions, statement):
+            blocks.append(gallery)
+    else:
+        blocks.append(Words("No machine ran for this project in the period."))
+    tags = [f"{plain(key)}: {plain(value)}" for key, value in project.tags.items()]
+    under = [plain(project.project)] if project.title else []
+    title = plain(project.title or "") or plain(project.project)
+    return Section(name, title, " · ".join(under + tags), tuple(blocks))
+
+
+def _figures(project: ProjectStatement, currency: str) -> Facts:
+    pairs = [("Cost", money(project.cost, currency))]
+    if project.cost_usd != project.cost or currency != "USD":
+        pairs.append(("Cost in dollars", money(project.cost_usd, "USD")))
+    if project.absorbed:
+        pairs.append(("Not charged", money(-project.absorbed, currency)))
+    if project.markup or project.markup_rate:
+        pairs.append((f"Markup {percent(project.markup_rate)}", money(project.markup, currency)))
+    pairs.append(("Charged", money(project.billable, currency)))
+    if project.saved is not None:
+        pairs.append(("Saved by spot", money(project.saved, currency)))
+    return Facts(tuple(pairs))
+
+
+def _lines(name: str, project: ProjectStatement, currency: str) -> Table:
+    amounts = aligned(line.amount if line.unit else None for line in project.lines)
+    rates = aligned((line.rate if line.unit else None for line in project.lines), 2)
+    rows = [
+        Row(
+            (
+                Cell(_KINDS.get(line.kind, plain(line.kind)), _what(line)),
+                Cell(amounts[i], _UNITS.get(line.kind, line.unit) if line.unit else ""),
+                Cell("various" if line.unit and line.rate is None else rates[i]),
+                Cell(amount(line.cost, currency)),
+            )
+        )
+        for i, line in enumerate(project.lines)
+    ]
+    foot = Row((Cell("Cost"), Cell(""), Cell(""), Cell(amount(project.cost, currency))), "total")
+    return Table(
+        f"{name}-lines",
+        "What was used",
+        (
+            Column("What"),
+            Column("Amount", number=True),
+            Column("Rate", "USD", number=True),
+            Column("Cost", currency, number=True),
+        ),
+        tuple(rows),
+        (foot,),
+    )
+
+
+def _what(line: StatementLine) -> str:
+    found = [plain(line.sku) if line.sku else "", line.market.value if line.market else ""]
+    if line.note:
+        found.append(plain(line.note))
+    return " · ".join(text for text in found if text)
+
+
+def _sessions(name: str, project: ProjectStatement, statement: Statement) -> Table:
+    currency, sessions = statement.currency, project.sessions
+    lows, highs = [one.low for one in sessions], [one.high for one in sessions]
+    rates = aligned([*lows, *highs], 4)
+    rows = [
+        Row(
+            (
+                Cell(plain(one.machine), _where(one)),
+                Cell(gpu(one.gpu, one.gpus), plain(one.type or "")),
+                Cell(one.market.value if one.market else NONE, _how(one, statement.basis)),
+                Cell(short_moment(one.start), _until(one)),
+                Cell(duration(one.seconds)),
+                Cell(*_range(rates[i], rates[i + len(sessions)])),
+                Cell(amount(one.compute, currency)),
+                Cell(amount(one.cost, currency)),
+                Cell(*_against(one, currency)),
+            )
+        )
+        for i, one in enumerate(sessions)
+    ]
+    ran = sum(one.seconds for one in sessions)
+    compute = sum((one.compute for one in sessions), Decimal(0))
+    cost = sum((one.cost for one in sessions), Decimal(0))
+    listed = [one.on_demand for one in sessions if one.on_demand is not None]
+    saved = Cell(NONE)
+    if listed:
+        less = sum(
+            (one.on_demand - one.compute for one in sessions if one.on_demand is not None),
+            Decimal(0),
+        )
+        saved = Cell(amount(less, currency), f"of {amount(sum(listed, Decimal(0)), currency)}")
+    empty = Cell("")
+    feet = [
+        Row(
+            (
+                Cell(_count(len(sessions), "session")),
+                empty,
+                empty,
+                empty,
+                Cell(duration(ran)),
+                empty,
+                Cell(amount(compute, currency)),
+                Cell(amount(cost, currency)),
+                saved,
+            ),
+            "part",
+        )
+    ]
+    if project.other:
+        feet.append(_foot("In no session", project.other, currency, "part"))
+    feet.append(_foot("Cost", project.cost, currency, "total"))
+    return Table(
+        f"{name}-sessions",
+        "Sessions, times in UTC",
+        (
+            Column("Machine", "where"),
+            Column("GPU", "type"),
+            Column("Market", "how it ended"),
+            Column("Start", "end"),
+            Column("Time", "h:mm:ss", number=True),
+            Column("Rate", "USD an hour", number=True),
+            Column("Compute", currency, number=True),
+            Column("Cost", "with disk, address", number=True),
+            Column("Saved", "of on demand", number=True),
+        ),
+        tuple(rows),
+        tuple(feet),
+        wordy=True,
+    )
+
+
+def _foot(label: str, cost: Decimal, currency: str, weight: str) -> Row:
+    empty = Cell("")
+    return Row(
+        (Cell(label), *[empty] * 6, Cell(amount(cost, currency)), empty),
+        weight,
+    )
+
+
+def _where(one: SessionLine) -> str:
+    return " ".join([provider(one.provider), plain(one.zone or "")]).strip()
+
+
+def _how(one: SessionLine, basis: str) -> str:
+    said = []
+    if one.free:
+        said.append("interrupted in its first hour, free")
+    elif one.ended_by is EndedBy.PROVIDER:
+        said.append("interrupted")
+    if one.end is None:
+        said.append("still running")
+    if basis == "mixed":
+        said.append("settled" if one.settled else "estimated")
+    return ", ".join(said)
+
+
+def _until(one: SessionLine) -> str:
+    return f"to {short_moment(one.end)}" if one.end else "goes on"
+
+
+def _range(low: str, high: str) -> tuple[str, str]:
+    return (low, "") if low == high else (low, f"to {high}")
+
+
+def _against(one: SessionLine, currency: str) -> tuple[str, str]:
+    if one.on_demand is None:
+        return NONE, "no price known"
+    return (
+        amount(one.on_demand - one.compute, currency),
+        f"of {amount(one.on_demand, currency)}",
+    )
+
+
+def _prices(name: str, sessions: Sequence[SessionLine], statement: Statement) -> Gallery | None:
+    priced = [one for one in sessions if one.market is Market.SPOT and one.prices]
+    if not priced:
+        return None
+    kept = sorted(priced, key=lambda one: -one.seconds)[:_MOST_PRICES]
+    figures = tuple(
+        _price(f"{name}-price-{i}", one, statement)
+        for i, one in enumerate(one for one in priced if one in kept)
+    )
+    words = "USD an hour for the machine itself, from the start of each session to its end."
+    if len(priced) > len(kept):
+        words += f" The {len(kept)} longest of {len(priced)} spot sessions are drawn."
+    keys = (
+        Key(charts.mark(f"{name}-paid", "step"), "paid"),
+        Key(charts.mark(f"{name}-list", "list"), "on demand"),
+    )
+    return Gallery(f"{name}-prices", "Spot price during each session", words, figures, keys)
+
+
+def _price(name: str, one: SessionLine, statement: Statement) -> Figure:
+    end = one.end or statement.as_of
+    listed = _hourly(one, statement)
+    least, most = (
+        min(step.usd for step in one.prices),
+        max(step.usd for step in one.prices),
+    )
+    low, high = aligned((least, most), 4)
+    words = low if low == high else f"{low} to {high}"
+    if listed is not None:
+        words += f", on demand {listed.quantize(Decimal('0.01'))}"
+    drawing = charts.price(name, one.prices, one.start, end, listed)
+    return Figure(name, f"{clip(plain(one.machine), 40)}, {_long(one.start)}", words, drawing)
+
+
+def _long(when: datetime) -> str:
+    return f"{day(when.date())}"
+
+
+def _hourly(one: SessionLine, statement: Statement) -> Decimal | None:
+    """USD an hour on demand, from the session's rounded cost on demand."""
+    if one.on_demand is None or one.seconds < _BRIEF_S:
+        return None
+    per_usd = statement.exchange.per_usd if statement.exchange else Decimal(1)
+    return one.on_demand / per_usd * 3600 / one.seconds
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"

@@ -1,0 +1,423 @@
+"""A statement -> the sheet that page and paper draw."""
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+
+from gpuctl.core.kinds import EndedBy
+from gpuctl.core.statement import Party, ProjectStatement, SessionLine, Statement
+from gpuctl.documents import charts, project_sheet
+from gpuctl.documents.charts import Series, Stay
+from gpuctl.documents.formats import (
+    amount,
+    day,
+    duration,
+    hours,
+    moment,
+    money,
+    month,
+    percent,
+    plain,
+    provider,
+    short_moment,
+    stretch,
+)
+from gpuctl.documents.sheet import (
+    Address,
+    Block,
+    Cell,
+    Column,
+    Facts,
+    Figure,
+    Key,
+    Remarks,
+    Row,
+    Section,
+    Sheet,
+    Table,
+    Words,
+)
+
+_STATES = {
+    "estimated": (
+        "Estimated",
+        "Reckoned from the providers' prices. Their bills may still differ a little.",
+    ),
+    "settled": ("Settled", "Every charge is what the providers' bills say."),
+    "mixed": (
+        "Partly settled",
+        "Some charges are what the providers' bills say, others are reckoned from their prices.",
+    ),
+}
+
+
+def sheet(statement: Statement) -> Sheet:
+    """Everything the client is told, in the order of reading: the sum, then how it came about."""
+    state, words = _STATES.get(statement.basis, (statement.basis, ""))
+    if statement.closed_at:
+        words += f" Closed on {moment(statement.closed_at)}: these figures do not move any more."
+    else:
+        words += f" As of {moment(statement.as_of)}, not closed yet."
+    sections = [_summary(statement)]
+    if any(project.sessions or project.days for project in statement.projects):
+        sections.append(_over_time(statement))
+    sections += [
+        project_sheet.section(_name(i), project, statement)
+        for i, project in enumerate(statement.projects)
+    ]
+    sections.append(_terms(statement))
+    return Sheet(
+        title="Statement of cloud costs",
+        period=_period(statement),
+        sender=_address("From", statement.sender) if statement.sender else None,
+        receiver=_address("For", statement.receiver),
+        facts=_facts(statement),
+        label="Total" if statement.vat_rate is None else "Total with VAT",
+        amount=money(statement.total, statement.currency),
+        under=_of_which(statement),
+        state=state + (", closed" if statement.closed_at else ""),
+        state_words=words.strip(),
+        figures=_key_figures(statement),
+        sections=tuple(sections),
+        head=plain(statement.ledger_head),
+        head_words="Fingerprint of the ledger that these figures were computed from:",
+    )
+
+
+def _name(number: int) -> str:
+    return f"project-{number + 1}"
+
+
+def _period(statement: Statement) -> str:
+    if statement.month:
+        return month(statement.month)
+    if not statement.spans:
+        return f"until {moment(statement.as_of)}"
+    spans = statement.spans
+    return stretch(min(span.start for span in spans), max(span.end for span in spans))
+
+
+def _address(role: str, party: Party) -> Address:
+    lines = [plain(line) for line in party.address]
+    if party.vat:
+        lines.append(f"VAT {plain(party.vat)}")
+    if party.contact:
+        lines.append(plain(party.contact))
+    return Address(role, plain(party.name), tuple(lines))
+
+
+def _facts(statement: Statement) -> Facts:
+    pairs = [("Period", _period(statement))]
+    if statement.invoice:
+        pairs.append(("Invoice", plain(statement.invoice)))
+    pairs.append(("Client", plain(statement.client)))
+    if statement.closed_at:
+        pairs.append(("Closed", day(statement.closed_at.astimezone(UTC).date())))
+    else:
+        pairs.append(("As of", day(statement.as_of.astimezone(UTC).date())))
+    pairs.append(("Currency", statement.currency))
+    return Facts(tuple(pairs))
+
+
+def _of_which(statement: Statement) -> str:
+    if statement.vat_rate is None:
+        return "VAT is not part of this statement."
+    net = money(statement.net, statement.currency)
+    return (
+        f"{net} and {percent(statement.vat_rate)} VAT, {money(statement.vat, statement.currency)}"
+    )
+
+
+def _key_figures(statement: Statement) -> Facts:
+    runs = [one for project in statement.projects for one in project.sessions]
+    pairs = [("Machine time", hours(_seconds(runs)))]
+    pairs.append(("Sessions", f"{len(runs):,}"))
+    cut = sum(1 for one in runs if one.ended_by is EndedBy.PROVIDER)
+    pairs.append(("Interruptions", f"{cut:,}"))
+    saved = [project.saved for project in statement.projects if project.saved is not None]
+    if saved:
+        pairs.append(("Saved by spot", money(sum(saved, Decimal(0)), statement.currency)))
+    return Facts(tuple(pairs))
+
+
+def _seconds(runs: Sequence[SessionLine]) -> int:
+    return sum(one.seconds for one in runs)
+
+
+def _summary(statement: Statement) -> Section:
+    blocks: list[Block] = []
+    if not statement.projects:
+        blocks.append(Words("Nothing ran for this client in the period."))
+    blocks.append(_sums(statement))
+    if statement.exchange:
+        rate = statement.exchange
+        blocks.append(
+            Words(
+                f"The providers ask for US dollars. Converted at {plain(rate.quoted)} "
+                f"({plain(rate.source)}, {day(rate.day)}), so 1 USD = {rate.per_usd} "
+                f"{rate.currency}."
+            )
+        )
+    if statement.fee or statement.included_usd:
+        blocks.append(
+            Words(
+                "The monthly fee includes cloud cost of up to "
+                f"{money(statement.included_usd, 'USD')}."
+                if statement.included_usd
+                else "The monthly fee is asked for beside the cloud cost."
+            )
+        )
+    if statement.own_account:
+        blocks.append(
+            Words(
+                f"On your own cloud account {money(statement.own_account, 'USD')} more was spent. "
+                "It is billed to you there and is in no total here."
+            )
+        )
+    if statement.notes:
+        blocks.append(Remarks("Please note", tuple(plain(note) for note in statement.notes)))
+    return Section("summary", "Summary", "", tuple(blocks))
+
+
+def _sums(statement: Statement) -> Table:
+    currency, projects = statement.currency, statement.projects
+    less = any(project.absorbed for project in projects)
+    more = any(project.markup or project.markup_rate for project in projects)
+    columns = [
+        Column("Project"),
+        Column("Machine time", "h:mm:ss", number=True),
+        Column("Cost", currency, number=True),
+        *([Column("Not charged", currency, number=True)] if less else []),
+        *([Column("Markup", currency, number=True)] if more else []),
+        Column("Charged", currency, number=True),
+    ]
+
+    def cells(project: ProjectStatement) -> list[Cell]:
+        usd = f"USD {amount(project.cost_usd, 'USD')}" if statement.exchange else ""
+        found = [Cell(duration(_run(project))), Cell(amount(project.cost, currency), usd)]
+        if less:
+            found.append(Cell(amount(-project.absorbed, currency)))
+        if more:
+            found.append(Cell(amount(project.markup, currency), percent(project.markup_rate)))
+        return [*found, Cell(amount(project.billable, currency))]
+
+    rows = [
+        Row(
+            (
+                Cell(
+                    plain(project.title or "") or plain(project.project),
+                    plain(project.project) if project.title else "",
+                    _name(i),
+                ),
+                *cells(project),
+            )
+        )
+        for i, project in enumerate(projects)
+    ]
+    return Table(
+        "sums", "What is charged", tuple(columns), tuple(rows), _feet(statement, len(columns))
+    )
+
+
+def _run(project: ProjectStatement) -> int:
+    return round(project.hours * 3600)
+
+
+def _feet(statement: Statement, columns: int) -> tuple[Row, ...]:
+    currency, projects = statement.currency, statement.projects
+
+    def foot(label: str, value: Decimal, weight: str = "part") -> Row:
+        blank = [Cell("")] * (columns - 2)
+        return Row((Cell(label), *blank, Cell(amount(value, currency))), weight)
+
+    feet = []
+    if len(projects) > 1:
+        less = any(project.absorbed for project in projects)
+        more = any(project.markup or project.markup_rate for project in projects)
+        total = Decimal(0)
+        cells = [
+            Cell("All projects"),
+            Cell(duration(sum(_run(project) for project in projects))),
+            Cell(amount(sum((project.cost for project in projects), total), currency)),
+        ]
+        if less:
+            cells.append(Cell(amount(-sum((p.absorbed for p in projects), total), currency)))
+        if more:
+            cells.append(Cell(amount(sum((p.markup for p in projects), total), currency)))
+        cells.append(Cell(amount(sum((p.billable for p in projects), total), currency)))
+        feet.append(Row(tuple(cells), "part"))
+    if statement.fee:
+        feet.append(foot("Monthly fee", statement.fee))
+    if statement.rounding:
+        feet.append(foot("Rounding", statement.rounding))
+    if statement.vat_rate is not None:
+        feet.append(foot("Net", statement.net))
+        feet.append(foot(f"VAT {percent(statement.vat_rate)}", statement.vat))
+    feet.append(foot("Total", statement.total, "total"))
+    return tuple(feet)
+
+
+def _over_time(statement: Statement) -> Section:
+    days = _days(statement)
+    blocks: list[Block] = []
+    series = [
+        Series(
+            plain(project.title or "") or plain(project.project),
+            {one.day: one.cost for one in project.days},
+        )
+        for project in statement.projects
+    ]
+    spent = {day: cost for one in series for day, cost in one.days.items() if cost}
+    if spent:
+        blocks.append(_spend(statement, days, series))
+        blocks.append(_by_day(statement))
+    stays = _stays(statement, days)
+    if stays:
+        blocks.append(_machines(statement, days, series, stays))
+    return Section("over-time", "Over the period", "", tuple(blocks))
+
+
+def _spend(statement: Statement, days: Sequence[date], series: Sequence[Series]) -> Figure:
+    sums = _by(days, statement)
+    top = max(sums, key=lambda when: (sums[when], when))
+    words = (
+        f"{statement.currency} a day before markup. The most was "
+        f"{money(sums[top], statement.currency)}, on {day(top)}."
+    )
+    return Figure(
+        "spend",
+        "Cost by day and project",
+        words,
+        charts.spend("spend", days, series, statement.currency),
+        _keys("spend", [one.label for one in series]),
+    )
+
+
+def _keys(name: str, labels: Sequence[str]) -> tuple[Key, ...]:
+    shown = list(labels)
+    if len(shown) > charts.SERIES:
+        shown = [*shown[: charts.SERIES - 1], f"{len(shown) - charts.SERIES + 1} more projects"]
+    return tuple(Key(charts.swatch(f"{name}-key-{i}", i), label) for i, label in enumerate(shown))
+
+
+def _by(days: Sequence[date], statement: Statement) -> dict[date, Decimal]:
+    sums = dict.fromkeys(days, Decimal(0))
+    for project in statement.projects:
+        for one in project.days:
+            sums[one.day] = sums.get(one.day, Decimal(0)) + one.cost
+    return sums
+
+
+def _by_day(statement: Statement) -> Table:
+    currency, projects = statement.currency, statement.projects
+    sums = _by((), statement)
+    of = [{one.day: one.cost for one in project.days} for project in projects]
+
+    def row(label: str, values: Sequence[Decimal], weight: str = "") -> Row:
+        cells = [Cell(amount(value, currency)) for value in values]
+        if len(projects) > 1:
+            cells.append(Cell(amount(sum(values, Decimal(0)), currency)))
+        return Row((Cell(label), *cells), weight)
+
+    nought = Decimal(0)
+    rows = [
+        row(day(when), [one.get(when, nought) for one in of]) for when in sorted(sums) if sums[when]
+    ]
+    foot = row("All days", [sum(one.values(), nought) for one in of], "total")
+    columns = [Column("Day")]
+    columns += [
+        Column(plain(p.title or "") or plain(p.project), currency, number=True) for p in projects
+    ]
+    if len(projects) > 1:
+        columns.append(Column("All projects", currency, number=True))
+    return Table(
+        "by-day",
+        "Cost by day",
+        tuple(columns),
+        tuple(rows),
+        (foot,),
+        folded="The figures, day by day",
+    )
+
+
+def _machines(
+    statement: Statement, days: Sequence[date], series: Sequence[Series], stays: Sequence[Stay]
+) -> Figure:
+    ran: dict[date, Decimal] = {}
+    for project in statement.projects:
+        for one in project.days:
+            ran[one.day] = ran.get(one.day, Decimal(0)) + one.hours
+    busy = sum(1 for value in ran.values() if value)
+    names = len({stay.machine for stay in stays})
+    seconds = sum(stay.seconds for stay in stays)
+    words = (
+        f"{names} machine{'s' if names > 1 else ''} for {duration(seconds)} hours, on {busy} of "
+        f"{len(days)} days. Days are UTC on AWS, Los Angeles time on Google Cloud."
+    )
+    keys = _keys("use", [one.label for one in series])
+    if any(stay.interrupted for stay in stays):
+        keys += (Key(charts.mark("use-key-cut", "cut"), "interrupted by the provider"),)
+    return Figure(
+        "use",
+        "Use of machines",
+        words,
+        charts.machines("use", days, stays, ran),
+        keys,
+    )
+
+
+def _days(statement: Statement) -> list[date]:
+    """The period's days, and any other that has figures."""
+    found = {one.day for project in statement.projects for one in project.days}
+    if statement.month:
+        year, number = (int(part) for part in statement.month.split("-"))
+        first = date(year, number, 1)
+        found |= {first, date(year + number // 12, number % 12 + 1, 1) - timedelta(days=1)}
+    else:
+        for span in statement.spans:
+            last = (span.end - timedelta(microseconds=1)).astimezone(UTC).date()
+            found |= {span.start.astimezone(UTC).date(), last}
+    first, last = min(found), max(found)
+    return [first + timedelta(days=i) for i in range((last - first).days + 1)]
+
+
+def _stays(statement: Statement, days: Sequence[date]) -> list[Stay]:
+    """Every session's place in the period, by the clock that its provider counts days with."""
+    opening = datetime(days[0].year, days[0].month, days[0].day, tzinfo=UTC)
+    whole = timedelta(days=len(days))
+    late = {span.provider: span.start - opening for span in statement.spans if statement.month}
+    stays = []
+    for i, project in enumerate(statement.projects):
+        for one in project.sessions:
+            behind = late.get(one.provider, timedelta(0)) + opening
+            end = one.end or max(statement.as_of, one.start)
+            stays.append(
+                Stay(
+                    plain(one.machine),
+                    (one.start - behind) / whole,
+                    (end - behind) / whole,
+                    one.seconds,
+                    i,
+                    one.ended_by is EndedBy.PROVIDER,
+                    f"{plain(one.machine)}: {short_moment(one.start)} to {short_moment(end)}, "
+                    f"{duration(one.seconds)}",
+                )
+            )
+    return stays
+
+
+def _terms(statement: Statement) -> Section:
+    items = [
+        "Cost is what the cloud providers ask for; each amount is rounded once, and every column "
+        "adds up to its total.",
+        "Spot machines are spare capacity at a lower price, which the provider may take back. "
+        "“Saved” is what the same time would have cost on demand, less what it cost.",
+        "A spot machine that AWS takes back within its first hour is free; its disk and address "
+        "are not.",
+    ]
+    items += [
+        f"{provider(span.provider)} counts to this period what ran from {moment(span.start)} to "
+        f"{moment(span.end)}."
+        for span in statement.spans
+    ]
+    return Section("reading", "How to read this", "", (Remarks("", tuple(items)),))
