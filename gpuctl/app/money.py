@@ -8,7 +8,7 @@ from typing import NamedTuple
 from gpuctl.config.model import Settings
 from gpuctl.core.bill import Bill, Window, bill, fixed, monthly
 from gpuctl.core.charges import Charge
-from gpuctl.core.events import Event
+from gpuctl.core.events import Close, Event
 from gpuctl.core.names import client_of
 from gpuctl.core.report import Account, Report, Terms, report
 from gpuctl.core.rules import billing_zone
@@ -60,6 +60,31 @@ def _of(charge: Charge, project: str | None, client: str | None) -> bool:
     return client is None or (charge.project is not None and client_of(charge.project) == client)
 
 
+class Figures(NamedTuple):
+    """A period's charges, with the corrections that it bills, and the report made of them."""
+
+    charges: tuple[Charge, ...]
+    report: Report
+    problems: tuple[str, ...]
+
+
+def figures(events: Sequence[Event], period: Period, now: datetime, settings: Settings) -> Figures:
+    """Rounded over all projects together. Closed months are shown as they were billed.
+
+    A span of days shows the facts as they stand: corrections belong to months.
+    """
+    whole = bill(events, period.window, now)
+    if period.month is not None and any(isinstance(event, Close) for event in events):
+        from gpuctl.core import closing  # noqa: PLC0415 - most ledgers hold no closing
+
+        known = closing.closes(events)
+        charges = (*whole.charges, *closing.due(events, known, period.month, now))
+        made = closing.report_of(known, period.month, charges, terms_of(settings))
+        return Figures(charges=charges, report=made, problems=whole.problems)
+    made = report(whole.charges, terms_of(settings))
+    return Figures(charges=whole.charges, report=made, problems=whole.problems)
+
+
 class Statement(NamedTuple):
     """A report, what to know about it, and the accounts that were asked for."""
 
@@ -78,15 +103,14 @@ def statement(
     client: str | None = None,
 ) -> Statement:
     """Rounded over all projects together, and only then filtered: the same cents each time."""
-    whole = bill(events, period.window, now)
-    figures = report(whole.charges, terms_of(settings))
+    made = figures(events, period, now, settings)
     accounts = tuple(
         account
-        for account in figures.accounts
+        for account in made.report.accounts
         if (project is None or account.project == project)
         and (client is None or account.client == client)
     )
-    return Statement(report=figures, accounts=accounts, problems=whole.problems)
+    return Statement(report=made.report, accounts=accounts, problems=made.problems)
 
 
 def terms_of(settings: Settings) -> Callable[[str], Terms]:

@@ -108,7 +108,7 @@ def bill(events: Iterable[Event], window: Window, now: datetime) -> Bill:
         charges = list(settled(charges, settles, usages, priced_in, window))
     charges.extend(_adjustments(facts, window))
     charges.sort(key=_place)
-    return Bill(charges=tuple(charges), problems=tuple(_problems(charges, usages)))
+    return Bill(charges=tuple(charges), problems=tuple(problems_of(charges, usages)))
 
 
 Discounted = Callable[[Usage, Iterable[Charge]], Iterator[Charge]]
@@ -168,7 +168,8 @@ def _adjustments(facts: Iterable[Event], window: Window) -> Iterator[Charge]:
             )
 
 
-def _problems(charges: Sequence[Charge], usages: Sequence[Usage]) -> Iterator[str]:
+def problems_of(charges: Sequence[Charge], usages: Sequence[Usage]) -> Iterator[str]:
+    """What is wrong with charges, in words: missing prices, ends that nobody saw."""
     missing: dict[tuple[str, str], datetime] = {}
     for charge in charges:
         if charge.cost is None and not charge.settled:

@@ -149,21 +149,16 @@ def _correction(project: str, of: Month, month: Month, usd: Fraction) -> Charge:
 
 
 def report_of(
-    events: Sequence[Event],
-    month: Month,
-    charges: Sequence[Charge],
-    terms: Callable[[str], Terms],
-    now: datetime,
-    share: Share = list,
+    known: Closes, month: Month, charges: Sequence[Charge], terms: Callable[[str], Terms]
 ) -> Report:
-    """A month's report: closed clients as they were billed, corrections with the others.
+    """A month's report: closed clients as they were billed, the others as their charges are.
 
     The cents of closed clients are fixed; the rest is rounded together, by largest remainder.
+    `charges` are the month's, with the corrections that are `due` in it.
     """
-    known = closes(events)
     frozen = {client: close for (client, at), close in known.items() if at == month}
     rest = [c for c in charges if c.project is None or client_of(c.project) not in frozen]
-    made = report([*rest, *due(events, known, month, now, share)], terms)
+    made = report(rest, terms)
     billed = [account for close in frozen.values() for account in accounts_of(close)]
     return made._replace(
         accounts=tuple(sorted([*made.accounts, *billed], key=lambda account: account.project)),

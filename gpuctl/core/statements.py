@@ -32,9 +32,10 @@ def statement_of(
         raise ValueError(f"{customer.currency} needs its rate, USD none")
     mine = [charge for charge in known.charges if charge.payer is None]
     projects = tuple(Drawing(customer, known, rate, now).projects(mine))
-    asked = sum((project.billable for project in projects), customer.fee)
-    net = _stepped(asked, customer.step)
     places = minor_units(customer.currency)
+    fee = round_half_up(customer.fee, places)
+    asked = sum((project.billable for project in projects), fee)
+    net = _stepped(asked, customer.step, places)
     vat = round_half_up(net * customer.vat_rate, places) if customer.vat_rate else Decimal(0)
     return Statement(
         client=customer.client,
@@ -46,7 +47,7 @@ def statement_of(
         exchange=None if rate is None else _exchange(rate),
         projects=projects,
         own_account=sum((account.own_account for account in known.accounts), Decimal(0)),
-        fee=customer.fee,
+        fee=fee,
         included_usd=customer.included_usd,
         rounding=net - asked,
         net=net,
@@ -62,10 +63,10 @@ def statement_of(
     )
 
 
-def _stepped(amount: Decimal, step: Decimal | None) -> Decimal:
+def _stepped(amount: Decimal, step: Decimal | None, places: int) -> Decimal:
     if step is None:
         return amount
-    return round_half_up(Fraction(amount) / Fraction(step), 0) * step
+    return round_half_up(round_half_up(Fraction(amount) / Fraction(step), 0) * step, places)
 
 
 def _exchange(rate: Rate) -> Exchange:
