@@ -18,13 +18,13 @@ from gpuctl.core.kinds import EndedBy, Kind, Market, Priced, Unit
 from gpuctl.core.names import client_of
 from gpuctl.core.pricebook import PriceBook
 from gpuctl.core.rules import MARKET_KINDS
+from gpuctl.core.span import Span
 from gpuctl.core.statement import PriceStep
 
 AROUND = timedelta(minutes=15)
 """Disks and addresses are made before and removed after the machine that they belong to."""
 
 _OF_MACHINE = frozenset(kind.value for kind in MARKET_KINDS)
-_BESIDE_THE_PRICE = frozenset({"discount", "settle"})
 
 
 class Look(NamedTuple):
@@ -150,11 +150,13 @@ def runs_of(charges: Iterable[Charge]) -> tuple[Sequence[Run], Sequence[Charge]]
     stray = [parts for parts in found if not any(c.kind in _OF_MACHINE for c in parts)]
     others += [charge for parts in stray for charge in parts]
     found = sorted((parts for parts in found if parts not in stray), key=lambda p: _place(p[0]))
+    placed: list[tuple[int | None, Charge]] = []
+    for charge in sorted(others, key=lambda charge: charge.kind == "settle"):
+        placed += _beside_its_run(charge, placed) or _placed(charge, found)
     beside: list[list[Charge]] = [[] for _ in found]
     rest: list[Charge] = []
-    for charge in others:
-        for number, piece in _placed(charge, found):
-            (rest if number is None else beside[number]).append(piece)
+    for number, piece in placed:
+        (rest if number is None else beside[number]).append(piece)
     runs = [
         Run(machine=tuple(parts), beside=tuple(extra))
         for parts, extra in zip(found, beside, strict=True)
@@ -165,6 +167,26 @@ def runs_of(charges: Iterable[Charge]) -> tuple[Sequence[Run], Sequence[Charge]]
 def _place(charge: Charge) -> tuple[bool, datetime, str, str, datetime]:
     timed = charge.kind not in _OF_MACHINE
     return (timed, charge.start, charge.resource or "", charge.kind, charge.end)
+
+
+def _beside_its_run(
+    charge: Charge, placed: Sequence[tuple[int | None, Charge]]
+) -> list[tuple[int | None, Charge]]:
+    """What a bill asks more for a day goes where that day's estimates of the same run went."""
+    if charge.kind != "settle":
+        return []
+    span = Span(charge.start, charge.end)
+    seconds: dict[int | None, int] = {}
+    for number, piece in placed:
+        if (piece.usage, piece.kind) == (charge.usage, charge.sku) and piece.start < piece.end:
+            common = Span(piece.start, piece.end).meet(span)
+            if common is not None:
+                seconds[number] = seconds.get(number, 0) + common.seconds
+    whole = sum(seconds.values())
+    return [
+        (number, charge._replace(units=charge.units * Fraction(part, whole)))
+        for number, part in seconds.items()
+    ]
 
 
 def _placed(
