@@ -7,6 +7,7 @@ package are known without looking.
 import importlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from gpuctl.config.model import ClientPolicy, Settings
 from gpuctl.core.errors import UsageProblem
@@ -31,6 +32,8 @@ class Context:
     clock: Clock
     sleep: Sleep
     new_id: NewId
+    cache: Path | None = None
+    """Where what can be asked for again is kept; None = nowhere."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

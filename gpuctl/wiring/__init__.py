@@ -72,7 +72,15 @@ def build(
     return App(
         settings=settings,
         ledger=ledger,
-        clouds=Accounts(environ, settings, ledger, clock=clock, sleep=sleep, new_id=new_id),
+        clouds=Accounts(
+            environ,
+            settings,
+            ledger,
+            clock=clock,
+            sleep=sleep,
+            new_id=new_id,
+            cache=paths.cache,
+        ),
         reach=OpenSsh(environ, paths, lambda machine: _tunnel_of(settings, ledger, machine)),
         boot=_boot,
         clock=clock,

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from gpuctl import providers
 from gpuctl.config.model import Settings
@@ -22,6 +23,7 @@ class Accounts:
         clock: Clock,
         sleep: Sleep,
         new_id: NewId,
+        cache: Path | None = None,
     ) -> None:
         self._environ = environ
         self._settings = settings
@@ -29,6 +31,7 @@ class Accounts:
         self._clock = clock
         self._sleep = sleep
         self._new_id = new_id
+        self._cache = cache
         self._lock = threading.Lock()
         self._connected: dict[CloudRef, Provider] = {}
 
@@ -75,6 +78,7 @@ class Accounts:
                         clock=self._clock,
                         sleep=self._sleep,
                         new_id=self._new_id,
+                        cache=self._cache,
                     )
                 )
             return self._connected[ref]

@@ -37,6 +37,12 @@ class Failing:
             raise LedgerError("the ledger cannot be read", hint="gpuctl ledger verify")
         return self._ledger.events()
 
+    def events_about(self, span: Span) -> Sequence[Event]:
+        return self._ledger.events_about(span)
+
+    def touched(self, span: Span, since: str) -> bool:
+        return self._ledger.touched(span, since)
+
     def append(self, events: Iterable[Event]) -> int:
         facts = list(events)
         if facts and self.after is not None:

@@ -46,7 +46,7 @@ _PRODUCTS: Mapping[Kind, tuple[str, tuple[tuple[str, str], ...]]] = {
     Kind.DISK: ("AmazonEC2", (("productFamily", "Storage"), _VOLUME)),
     Kind.DISK_IOPS: (
         "AmazonEC2",
-        (("productFamily", "System Operation"), ("group", "EBS IOPS"), _VOLUME),
+        (("productFamily", "System Operation"), ("group", "{group}"), _VOLUME),
     ),
     Kind.DISK_THROUGHPUT: (
         "AmazonEC2",
@@ -54,6 +54,12 @@ _PRODUCTS: Mapping[Kind, tuple[str, tuple[tuple[str, str], ...]]] = {
     ),
     Kind.SNAPSHOT: ("AmazonEC2", (("productFamily", "Storage Snapshot"),)),
     Kind.IPV4: ("AmazonVPC", (("group", "VPCPublicIPv4Address"),)),
+}
+
+# sku -> (volume type, group), where one type has several prices for its IOPS
+_IOPS = {
+    "io2.tier2": ("io2", "EBS IOPS Tier 2"),
+    "io2.tier3": ("io2", "EBS IOPS Tier 3"),
 }
 
 # what the usage type must end with where the filters leave several products
@@ -67,6 +73,8 @@ _USAGE = {
 
 def price_points(clients: Clients, thing: Priced, span: Span, clock: Clock) -> Sequence[PricePoint]:
     """Oldest first; the first point at or before `span.start` where one is known."""
+    if thing.kind is Kind.COMPUTE and " " in thing.sku:
+        return ()  # no plain Linux machine: what the type costs is not what this one does
     if thing.kind is Kind.COMPUTE and thing.market is Market.SPOT:
         return spot_history(clients, thing, span, clock) if thing.zone and thing.region else ()
     listed: Sequence[PricePoint] = ()
@@ -103,7 +111,8 @@ def list_price(clients: Clients, thing: Priced) -> Sequence[PricePoint]:
     if thing.kind not in _PRODUCTS or thing.region is None:
         return ()
     service, fields = _PRODUCTS[thing.kind]
-    filled = [(field, value.format(sku=thing.sku)) for field, value in fields]
+    sku, group = _IOPS.get(thing.sku, (thing.sku, "EBS IOPS"))
+    filled = [(field, value.format(sku=sku, group=group)) for field, value in fields]
     products = _products(clients, service, [*filled, ("regionCode", thing.region)])
     ending = _USAGE.get((thing.kind, thing.sku), "")
     fitting = [one for one in products if one["usage"].endswith(ending)]

@@ -1,7 +1,7 @@
 """EC2's dictionaries -> our values. Pure: no call is made here."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -27,12 +27,17 @@ STATES = {
     "terminated": State.GONE,
 }
 
+_LINUX = "Linux/UNIX"
+
 _COMPUTE_BILLED = ("pending", "running")
 _DISKS_BILLED = ("pending", "running", "stopping", "stopped")
 
 GP3_IOPS = 3000
 GP3_THROUGHPUT = 125
 """MB/s, and IOPS, that a gp3 volume has without paying for them."""
+
+_IO2_TIERS = (("io2", 32_000), ("io2.tier2", 64_000), ("io2.tier3", None))
+"""Up to how many IOPS each price of io2 holds, by the names of the Price List's usage types."""
 
 _INTERRUPTIONS = (
     "Server.SpotInstanceTermination",
@@ -124,11 +129,29 @@ def _computing(instance: Described, since: datetime) -> Billable:
     return Billable(
         resource=instance["InstanceId"],
         kind=Kind.COMPUTE,
-        sku=instance["InstanceType"],
+        sku=sku_of(instance),
         quantity=Decimal(1),
         market=market_of(instance),
         since=since,
     )
+
+
+def sku_of(instance: Described) -> str:
+    """The instance type; with a word more where it is not priced as Linux on shared hardware.
+
+    RHEL, SUSE and Windows pay for their software, and a Capacity Block was paid in advance: their
+    rates are not those of the type, which must not be taken for them. So they have none here,
+    and every sum says so.
+    """
+    words = [instance["InstanceType"]]
+    if instance.get("InstanceLifecycle") == "capacity-block":
+        words.append("capacity-block")
+    platform = instance.get("PlatformDetails") or _LINUX
+    if platform != _LINUX:
+        words.append(platform)
+    if instance.get("Placement", {}).get("Tenancy", "default") != "default":
+        words.append(instance["Placement"]["Tenancy"])
+    return " ".join(words)
 
 
 def ran(instance: Described, ending: Ending | None) -> tuple[Billable, ...]:
@@ -149,33 +172,41 @@ def attached_to(volume: Described) -> tuple[str, ...]:
 
 
 def disk_billables(volume: Described) -> tuple[Billable, ...]:
-    """A volume's storage, and the IOPS and MB/s above those included (gp3) or all (io1, io2)."""
+    """A volume's storage, and the IOPS and MB/s above those included (gp3) or all (io1, io2).
+
+    Source: EBS pricing. gp3 has 3,000 IOPS and 125 MB/s for nothing; io2 has three prices for
+    its IOPS; gp2, st1, sc1 and standard pay for neither.
+    """
     since = utc(volume["CreateTime"])
     type_ = volume.get("VolumeType", "gp2")
     iops, throughput = int(volume.get("Iops") or 0), int(volume.get("Throughput") or 0)
+    parts = [(Kind.DISK, type_, int(volume["Size"]))]
     if type_ == "gp3":
-        iops, throughput = iops - GP3_IOPS, throughput - GP3_THROUGHPUT
-    elif type_ in ("io1", "io2"):
-        throughput = 0
-    else:
-        iops = throughput = 0
-    parts = (
-        (Kind.DISK, int(volume["Size"])),
-        (Kind.DISK_IOPS, iops),
-        (Kind.DISK_THROUGHPUT, throughput),
-    )
+        parts.append((Kind.DISK_IOPS, type_, iops - GP3_IOPS))
+        parts.append((Kind.DISK_THROUGHPUT, type_, throughput - GP3_THROUGHPUT))
+    elif type_ == "io1":
+        parts.append((Kind.DISK_IOPS, type_, iops))
+    elif type_ == "io2":
+        parts.extend((Kind.DISK_IOPS, tier, amount) for tier, amount in _io2_tiers(iops))
     return tuple(
         Billable(
             resource=volume["VolumeId"],
             kind=kind,
-            sku=type_,
+            sku=sku,
             quantity=Decimal(amount),
             market=Market.ON_DEMAND,
             since=since,
         )
-        for kind, amount in parts
+        for kind, sku, amount in parts
         if amount > 0
     )
+
+
+def _io2_tiers(iops: int) -> Iterator[tuple[str, int]]:
+    below = 0
+    for tier, top in _IO2_TIERS:
+        yield tier, (iops if top is None else min(iops, top)) - below
+        below = top or below
 
 
 def ending_of(instance: Described) -> Ending | None:

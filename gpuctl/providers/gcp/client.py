@@ -55,7 +55,7 @@ def loopback(endpoint: str) -> bool:
     return here
 
 
-def credentials(endpoint: str | None) -> tuple[Any, str | None]:
+def credentials(endpoint: str | None, scopes: tuple[str, ...] = SCOPES) -> tuple[Any, str | None]:
     """Google credentials and their project: anonymous on loopback, else the application default.
 
     Raises `Denied` with the command to type when there are none.
@@ -67,7 +67,7 @@ def credentials(endpoint: str | None) -> tuple[Any, str | None]:
     if endpoint is not None and loopback(endpoint):
         return AnonymousCredentials(), None  # type: ignore[no-untyped-call]
     try:
-        found, project = google.auth.default(scopes=SCOPES)
+        found, project = google.auth.default(scopes=scopes)
     except exceptions.GoogleAuthError as error:
         words = "There are no Google credentials on this machine."
         raise Denied(words, hint=LOGIN, detail=str(error)) from error

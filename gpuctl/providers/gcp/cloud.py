@@ -21,6 +21,7 @@ def _connect(context: Context) -> Provider:
         sleep=context.sleep,
         new_id=context.new_id,
         environ=context.environ,
+        cache=context.cache,
     )
 
 

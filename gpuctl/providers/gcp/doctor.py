@@ -83,6 +83,7 @@ class Doctor:
             name="prices",
             ok=True,
             says=f"{self._book.source}; spot prices move, bills settle them",
+            why=self._book.catalog.problem if self._book.catalog else None,
         )
         if want is not None:
             yield from self._guarded("quota", lambda: self._quota(project, want))

@@ -1,6 +1,7 @@
 """Compute Engine as a `Provider`: every method is a few lines over the parts that do it."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from gpuctl.core.errors import InvalidRequest, NotFound
@@ -24,6 +25,7 @@ from gpuctl.core.ports import Clock, NewId, Sleep
 from gpuctl.core.span import Span
 from gpuctl.providers.gcp.access import Doors, metadata_body
 from gpuctl.providers.gcp.calls import Call
+from gpuctl.providers.gcp.catalog import Catalog
 from gpuctl.providers.gcp.client import Compute
 from gpuctl.providers.gcp.doctor import Doctor
 from gpuctl.providers.gcp.errors import Json
@@ -65,10 +67,12 @@ class GcpProvider:
         clock: Clock,
         sleep: Sleep,
         new_id: NewId,
+        catalog: Catalog | None = None,
     ) -> None:
         self.account = account
         self._compute = compute
-        self._book = bundled()
+        self._catalog = catalog
+        self._book = replace(bundled(), catalog=catalog)
         operations = Operations(compute, clock, sleep)
         self._doors = Doors(compute, operations, install, new_id)
         self._vms = Vms(compute, operations, self._doors, clock=clock, sleep=sleep, new_id=new_id)
@@ -85,7 +89,7 @@ class GcpProvider:
         )
 
     def offers(self, want: Want) -> Sequence[Offer]:
-        """See `Provider.offers`. Prices are the bundled ones, summed over the parts."""
+        """See `Provider.offers`. Prices are those at hand, summed over the parts."""
         return self._offers(want)
 
     def start(self, order: Order) -> Machine:
@@ -151,8 +155,10 @@ class GcpProvider:
         self._leftovers.remove(leftover)
 
     def prices(self, thing: Priced, span: Span) -> Sequence[PricePoint]:
-        """See `Provider.prices`. One point: the package's price, from the day it is known for."""
+        """See `Provider.prices`. One point: Google's list of the day, else the package's price."""
         del span
+        if self._catalog is not None:
+            self._catalog.refresh()
         return self._book.points(thing)
 
     def admit(self, machine: MachineId, access: Access) -> None:

@@ -8,6 +8,7 @@ from decimal import Decimal
 from gpuctl.core.kinds import EndedBy, Evidence, Kind, Market, State
 from gpuctl.core.model import Billable, Ending, Machine, MachineId
 from gpuctl.core.names import label_of_project, label_of_time, project_of_label, time_of_label
+from gpuctl.core.rules import address_sku
 from gpuctl.core.span import parse_time
 from gpuctl.providers.gcp.errors import Json
 from gpuctl.providers.gcp.shapes import Shape, short_gpu
@@ -21,6 +22,8 @@ USER = "gpuctl-user"
 """Key of the instance metadata that names the login; labels know no underscore at the start."""
 PREEMPTED = "compute.instances.preempted"
 ONE = Decimal(1)
+_LOCAL_SSD_GIB = 375
+"""Size of a local SSD where the VM does not tell it."""
 
 STATES: Mapping[str, State] = {
     "PENDING": State.STARTING,
@@ -123,12 +126,17 @@ def billed(vm: Json, disks: Mapping[str, Json], shape: Shape) -> tuple[Billable,
         return tuple(found)
     found.extend(_computing(vm, shape, since))
     if address:
-        found.append(_thing(address, Kind.IPV4, "in-use", ONE, market, since))
+        sku = address_sku("gcp", market)
+        found.append(_thing(address, Kind.IPV4, sku, ONE, market, since))
     return tuple(found)
 
 
 def _computing(vm: Json, shape: Shape, since: datetime) -> list[Billable]:
-    """Cores, memory and GPU of a run."""
+    """Cores, memory, GPU and local SSD of a run.
+
+    Source: Google "VM instance pricing", "Disks and images pricing": local SSD is billed while it
+    is attached to a VM that runs, by GiB and month, and less on a spot VM.
+    """
     resource, market, family = str(vm["id"]), market_of(vm), shape.family
     gpu, count = gpus_of(vm, shape)
     parts = [
@@ -137,6 +145,11 @@ def _computing(vm: Json, shape: Shape, since: datetime) -> list[Billable]:
     ]
     if gpu and count:
         parts.append(_thing(resource, Kind.GPU, gpu, Decimal(count), market, since))
+    scratch = [disk for disk in vm.get("disks") or () if disk.get("type") == "SCRATCH"]
+    if scratch:
+        gib = sum(Decimal(disk.get("diskSizeGb") or _LOCAL_SSD_GIB) for disk in scratch)
+        sku = "local-ssd-spot" if market is Market.SPOT else "local-ssd"
+        parts.append(_thing(resource, Kind.DISK, sku, Decimal(gib), Market.ON_DEMAND, since))
     return parts
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from gpuctl.sandbox.gcp import library
+from gpuctl.sandbox.gcp import library, pricelist
 from gpuctl.sandbox.gcp.catalogue import ALL_ZONES, IMAGE_PROJECTS
 from gpuctl.sandbox.gcp.checks import read_call
 from gpuctl.sandbox.gcp.faults import Drop, Fault
@@ -222,7 +222,7 @@ class GcpCloud:
         return self._requests
 
     def _check_method(self, method: str) -> None:
-        if "*" not in method and method not in METHODS:
+        if "*" not in method and method not in METHODS | {pricelist.METHOD}:
             raise ValueError(f"no call {method!r} in the sandbox")
 
     # One request
@@ -238,6 +238,8 @@ class GcpCloud:
                 return Reply(refusal.status, refusal.body(), delay)
 
     def _act(self, verb: str, path: str, query: dict[str, str], raw: bytes, delay: float) -> Reply:
+        if (verb, path) == ("GET", pricelist.PATH):
+            return self._price_list(query)
         found = find_route(verb, path)
         if found is None:
             self._project.violations.append(f"not emulated: {verb} {path}")
@@ -261,6 +263,17 @@ class GcpCloud:
         if fault is not None and fault.drop == "after":
             return Reply(None, {}, delay)
         return Reply(200, json.loads(json.dumps(body)), delay)
+
+    def _price_list(self, query: dict[str, str]) -> Reply:
+        """Another API at the same address: in the sandbox both are here."""
+        fault = self._project.weather.take(pricelist.METHOD)
+        refusal = fault.refusal() if fault is not None else None
+        if refusal is not None:
+            return Reply(refusal.status, refusal.body())
+        try:
+            return Reply(200, pricelist.page(query))
+        except ValueError as error:
+            raise Refusal(400, "badRequest", f"Request contains an invalid {error}.") from None
 
     def _check_access(self, method: str, names: dict[str, str]) -> None:
         """The project is the sandbox's, or one of public images; the call is permitted."""

@@ -99,12 +99,36 @@ def test_a_running_machine_bills_its_parts() -> None:
     assert found[Kind.VCPU, "n1-core"].quantity == 4
     assert found[Kind.RAM, "n1-ram"].quantity == 15
     assert found[Kind.GPU, "nvidia-tesla-t4"].quantity == 2
-    assert found[Kind.IPV4, "in-use"].resource == "192.0.2.5"
+    assert found[Kind.IPV4, "in-use-spot"].resource == "192.0.2.5"
     disk = found.pop((Kind.DISK, "pd-ssd"))
     assert (disk.resource, disk.quantity) == ("77", 100)
     assert disk.since == datetime(2026, 3, 1, 8, tzinfo=UTC)
     assert {thing.since for thing in found.values()} == {start}
+    assert found.pop((Kind.DISK, "local-ssd-spot")).quantity == 375
     assert {thing.market for thing in found.values()} == {Market.SPOT}
+
+
+def test_an_address_costs_less_on_a_spot_machine_than_on_another() -> None:
+    plain = vm(scheduling={"provisioningModel": "STANDARD"})
+    skus = [thing.sku for thing in machine(plain, around()).billed if thing.kind is Kind.IPV4]
+    assert skus == ["in-use"]
+
+
+@pytest.mark.parametrize(
+    ("scheduling", "sku"),
+    [({"provisioningModel": "SPOT"}, "local-ssd-spot"), ({}, "local-ssd")],
+)
+def test_local_ssd_is_billed_while_its_machine_runs(scheduling: dict[str, str], sku: str) -> None:
+    kept = [disk for disk in vm()["disks"] if disk.get("type") != "SCRATCH"]
+    scratch = [{"type": "SCRATCH", "diskSizeGb": "375"}, {"type": "SCRATCH"}]
+    with_ssd = vm(scheduling=scheduling, disks=[*kept, *scratch])
+    found = {thing.sku: thing for thing in machine(with_ssd, around()).billed}
+    assert (found[sku].kind, found[sku].quantity) == (Kind.DISK, 750)
+    assert found[sku].since == datetime(2026, 3, 2, 17, 0, 5, tzinfo=UTC)
+    stopped = "2026-03-02T10:00:00-08:00"
+    off = machine(with_ssd | {"status": "TERMINATED", "lastStopTimestamp": stopped}, around())
+    assert sku not in {thing.sku for thing in off.billed}
+    assert sku in {thing.sku for thing in off.ran}
 
 
 def test_a_stopped_machine_bills_its_disk_and_a_static_address() -> None:
