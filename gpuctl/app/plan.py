@@ -19,6 +19,7 @@ from gpuctl.core.model import Machine, Offer, Want
 from gpuctl.core.offers import matches, rank
 from gpuctl.core.ports import CloudRef
 from gpuctl.core.pricebook import PriceBook
+from gpuctl.core.rules import address_sku
 from gpuctl.core.span import Span, format_duration
 
 _SHORTEST = timedelta(minutes=5)
@@ -216,7 +217,7 @@ def _extras(
 ) -> tuple[Fraction | None, Fraction | None]:
     """USD an hour of disk and address; also puts their prices into the ledger."""
     disk = _thing(offer, Kind.DISK, template.disk.type, Unit.MONTH)
-    address = _thing(offer, Kind.IPV4, "in-use", Unit.HOUR)
+    address = _thing(offer, Kind.IPV4, address_sku(offer.provider, offer.market), Unit.HOUR)
     span = Span(now, now)
     fetch_prices(app, app.clouds.connect(ref), {disk: span, address: span})
     book = PriceBook(event for event in app.ledger.events() if isinstance(event, Price))

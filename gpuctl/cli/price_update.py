@@ -10,6 +10,7 @@ from gpuctl.cli.session import Session
 from gpuctl.core.events import Price
 from gpuctl.core.kinds import Kind, Market, Priced, Unit
 from gpuctl.core.model import Offer
+from gpuctl.core.rules import address_sku
 from gpuctl.core.span import Span
 
 
@@ -45,7 +46,8 @@ def _things(offer: Offer, disks: set[str]) -> Iterator[Priced]:
         yield _thing(offer, kind, sku, on, Unit.HOUR)
     for disk in sorted(disks):
         yield _thing(offer, Kind.DISK, disk, Market.ON_DEMAND, Unit.MONTH)
-    yield _thing(offer, Kind.IPV4, "in-use", Market.ON_DEMAND, Unit.HOUR)
+    address = address_sku(offer.provider, offer.market)
+    yield _thing(offer, Kind.IPV4, address, Market.ON_DEMAND, Unit.HOUR)
 
 
 def _thing(offer: Offer, kind: Kind, sku: str, on: Market, unit: Unit) -> Priced:

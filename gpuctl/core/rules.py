@@ -12,7 +12,7 @@ from functools import cache
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from gpuctl.core.kinds import Kind, Unit
+from gpuctl.core.kinds import Kind, Market, Unit
 
 
 class SpotPricing(Enum):
@@ -78,6 +78,18 @@ _RULES: dict[tuple[str, Kind], Rule] = {
 
 MARKET_KINDS = frozenset({Kind.COMPUTE, Kind.VCPU, Kind.RAM, Kind.GPU})
 """Kinds whose price depends on the market; the price of all others has none."""
+
+
+_SPOT_ADDRESS = {"gcp": "in-use-spot"}
+
+
+def address_sku(provider: str, market: Market) -> str:
+    """The sku of a public address of a running machine.
+
+    Source: Google "External IP address pricing": an address in use on a spot VM costs half of
+    one on a standard VM. AWS asks the same for each, in use or idle.
+    """
+    return _SPOT_ADDRESS.get(provider, "in-use") if market is Market.SPOT else "in-use"
 
 
 def rule_for(provider: str, kind: Kind) -> Rule:

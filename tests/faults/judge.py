@@ -156,7 +156,7 @@ def _addresses(world: World, known: Books) -> Iterator[str]:
     told = Counter(
         (_native(usage), usage.start, usage.end)
         for usage in known.usages
-        if usage.kind is Kind.IPV4 and usage.sku == "in-use"
+        if usage.kind is Kind.IPV4 and usage.sku != "idle"
     )
     if runs != told:
         yield f"addresses: {dict(told - runs)} in the ledger, {dict(runs - told)} not in it"

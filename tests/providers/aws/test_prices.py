@@ -82,6 +82,22 @@ def test_list_prices_with_and_without_the_price_list(
     assert found[0].source == "price-list" if listed else found[0].source.startswith("bundled 20")
 
 
+@pytest.mark.parametrize(
+    ("sku", "usd"), [("io2", "0.065"), ("io2.tier2", "0.0455"), ("io2.tier3", "0.03185")]
+)
+def test_each_tier_of_io2_has_its_own_price(rig: Rig, sku: str, usd: str) -> None:
+    span = Span(rig.now(), rig.now() + timedelta(hours=1))
+    found = rig.provider().prices(priced(Kind.DISK_IOPS, sku), span)
+    assert [point.usd for point in found] == [Decimal(usd)]
+
+
+@pytest.mark.parametrize("market", Market)
+def test_what_is_no_plain_linux_machine_has_no_price(rig: Rig, market: Market) -> None:
+    thing = priced(Kind.COMPUTE, "g4dn.xlarge SUSE Linux", market=market)
+    assert rig.provider().prices(thing, Span(rig.now(), rig.now())) == ()
+    assert rig.sent.total() == 0
+
+
 def test_before_the_price_list_begins_the_bundled_file_speaks(rig: Rig) -> None:
     early = Span(START - timedelta(days=2000), rig.now())
     found = rig.provider().prices(priced(Kind.DISK, "gp3"), early)

@@ -136,6 +136,39 @@ def test_what_is_bought_apart_from_a_disk(
     assert {one.kind: one.quantity for one in got} == {k: Decimal(v) for k, v in expected.items()}
 
 
+@pytest.mark.parametrize(
+    ("iops", "tiers"),
+    [
+        (32_000, {"io2": 32_000}),
+        (40_000, {"io2": 32_000, "io2.tier2": 8_000}),
+        (64_000, {"io2": 32_000, "io2.tier2": 32_000}),
+        (100_000, {"io2": 32_000, "io2.tier2": 32_000, "io2.tier3": 36_000}),
+    ],
+)
+def test_io2_has_three_prices_for_its_iops(iops: int, tiers: dict[str, int]) -> None:
+    got = translate.disk_billables(volume(VolumeType="io2", Iops=iops, Throughput=None))
+    assert {one.sku: one.quantity for one in got if one.kind is Kind.DISK_IOPS} == tiers
+
+
+@pytest.mark.parametrize(
+    ("changes", "sku"),
+    [
+        ({}, "p3.2xlarge"),
+        ({"PlatformDetails": "Linux/UNIX"}, "p3.2xlarge"),
+        ({"PlatformDetails": "SUSE Linux"}, "p3.2xlarge SUSE Linux"),
+        ({"PlatformDetails": "Red Hat Enterprise Linux"}, "p3.2xlarge Red Hat Enterprise Linux"),
+        ({"InstanceLifecycle": "capacity-block"}, "p3.2xlarge capacity-block"),
+        ({"Placement": {"Tenancy": "default"}}, "p3.2xlarge"),
+        ({"Placement": {"Tenancy": "dedicated"}}, "p3.2xlarge dedicated"),
+    ],
+)
+def test_what_is_not_priced_as_plain_linux_is_not_taken_for_it(
+    changes: dict[str, Any], sku: str
+) -> None:
+    (compute,) = [b for b in machine(instance(**changes)).billed if b.kind is Kind.COMPUTE]
+    assert compute.sku == sku
+
+
 def test_tags_that_cannot_be_read_are_nobodys() -> None:
     tags = [
         {"Key": "gpuctl:project", "Value": "Not A Project"},
