@@ -1,7 +1,7 @@
 """Time: aware UTC moments, half-open spans, and the months that bills are cut into."""
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -162,3 +162,11 @@ class Month(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.year:04d}-{self.month:02d}"
+
+
+def day_span(day: date, zone: ZoneInfo) -> Span:
+    """The instants of a calendar day by the clocks of `zone`: 23 to 25 hours."""
+    after = day + timedelta(days=1)
+    start = datetime(day.year, day.month, day.day, tzinfo=zone)
+    end = datetime(after.year, after.month, after.day, tzinfo=zone)
+    return Span(start.astimezone(UTC), end.astimezone(UTC))

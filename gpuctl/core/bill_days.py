@@ -1,0 +1,212 @@
+"""A bill added up as it is read: what may be ours by resource and day, all else in sums."""
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import date, datetime
+from decimal import Decimal
+from fractions import Fraction
+from typing import NamedTuple
+
+from gpuctl.core.billed import BilledDay, Category
+from gpuctl.core.errors import UsageProblem
+from gpuctl.core.kinds import Kind
+from gpuctl.core.ledger_days import Known
+from gpuctl.core.rounding import EXACT, PRINTED_DECIMALS, round_half_up
+
+USD = "USD"
+
+Keep = Callable[[BilledDay], bool]
+
+
+class AskedKey(NamedTuple):
+    """`resource` as the ledger names it, where it knows it; `project` is the bill's tag.
+
+    The tag is part of the key only where the bill names no resource: it is all there is then.
+    """
+
+    provider: str
+    resource: str | None
+    kind: Kind | None
+    day: date
+    project: str | None
+
+
+class Asked(NamedTuple):
+    """What a bill asks for one thing on one day."""
+
+    key: AskedKey
+    account: str | None
+    sku: str | None
+    project: str | None
+    known: bool
+    """Whether the ledger has the resource."""
+    cost: Decimal
+    """In `currency`, exact."""
+    currency: str
+    per_usd: Decimal
+    usd: Fraction
+    quantity: Decimal | None
+    unit: str | None
+    invoice: str | None
+    rows: int
+
+
+class Foreign(NamedTuple):
+    """Usage that is not gpuctl's: its sum by what it is."""
+
+    provider: str
+    kind: Kind | None
+    sku: str | None
+    usd: Fraction
+    rows: int
+    first: date
+    last: date
+    nameless: bool
+    """The bill names neither resource nor project for it."""
+
+
+class BillDays(NamedTuple):
+    """A whole bill."""
+
+    asked: Mapping[AskedKey, Asked]
+    foreign: tuple[Foreign, ...]
+    sums: Mapping[Category, Fraction]
+    """USD, exact, all rows."""
+    days: Mapping[str, tuple[date, date]]
+    """Provider -> the first and the last day that it has usage on."""
+    until: Mapping[str, datetime]
+    """Provider -> the end of the last row of usage."""
+    accounts: Mapping[str, frozenset[str]]
+    kinds: Mapping[str, frozenset[Kind]]
+    rows: int
+
+
+def read_bill(
+    days: Iterable[BilledDay], known: Known, keep: Keep, per_usd: Decimal | None
+) -> BillDays:
+    """Reads once. `per_usd` is for a bill in another currency that names no rate itself.
+
+    UsageProblem when such a bill comes without it.
+    """
+    reading = _Reading(known, per_usd)
+    for day in days:
+        if keep(day):
+            reading.add(day)
+    return reading.done()
+
+
+class _Reading:
+    def __init__(self, known: Known, per_usd: Decimal | None) -> None:
+        self._known = known
+        self._per_usd = per_usd
+        self._asked: dict[AskedKey, Asked] = {}
+        self._foreign: dict[tuple[str, Kind | None, str | None, bool], Foreign] = {}
+        self._sums: dict[tuple[Category, Decimal], Decimal] = {}
+        self._days: dict[str, tuple[date, date]] = {}
+        self._until: dict[str, datetime] = {}
+        self._accounts: dict[str, set[str]] = {}
+        self._kinds: dict[str, set[Kind]] = {}
+        self._rows = 0
+
+    def add(self, day: BilledDay) -> None:
+        rate = self._rate(day)
+        self._rows += day.rows
+        place = (day.category, rate)
+        self._sums[place] = EXACT.add(self._sums.get(place, Decimal(0)), day.cost)
+        if day.account is not None:
+            self._accounts.setdefault(day.provider, set()).add(day.account)
+        if day.category is not Category.USAGE:
+            return
+        first, last = self._days.get(day.provider, (day.day, day.day))
+        self._days[day.provider] = min(first, day.day), max(last, day.day)
+        self._until[day.provider] = max(self._until.get(day.provider, day.end), day.end)
+        if day.kind is not None:
+            self._kinds.setdefault(day.provider, set()).add(day.kind)
+        resource = self._known.resource(day.provider, day.resource, day.kind)
+        if resource is None and day.project is None:
+            self._add_foreign(day, rate)
+        else:
+            self._add_asked(day, resource, rate)
+
+    def _rate(self, day: BilledDay) -> Decimal:
+        if day.per_usd is not None:
+            return day.per_usd
+        if day.currency == USD:
+            return Decimal(1)
+        if self._per_usd is None:
+            raise UsageProblem(
+                f"the bill is in {day.currency} and does not say how many there are to a USD",
+                hint="--per-usd 0.92, as your invoice has it",
+            )
+        return self._per_usd
+
+    def _add_foreign(self, day: BilledDay, rate: Decimal) -> None:
+        place = (day.provider, day.kind, day.sku, day.resource is None)
+        usd = Fraction(day.cost) / Fraction(rate)
+        known = self._foreign.get(place)
+        if known is None:
+            self._foreign[place] = Foreign(
+                day.provider, day.kind, day.sku, usd, day.rows, day.day, day.day, place[3]
+            )
+            return
+        self._foreign[place] = known._replace(
+            usd=known.usd + usd,
+            rows=known.rows + day.rows,
+            first=min(known.first, day.day),
+            last=max(known.last, day.day),
+        )
+
+    def _add_asked(self, day: BilledDay, resource: str | None, rate: Decimal) -> None:
+        named = resource or day.resource
+        tag = day.project if named is None else None
+        key = AskedKey(day.provider, named, day.kind, day.day, tag)
+        one = Asked(
+            key=key,
+            account=day.account,
+            sku=day.sku,
+            project=day.project,
+            known=resource is not None,
+            cost=day.cost,
+            currency=day.currency,
+            per_usd=rate,
+            usd=Fraction(day.cost) / Fraction(rate),
+            quantity=day.quantity,
+            unit=day.unit,
+            invoice=day.invoice,
+            rows=day.rows,
+        )
+        known = self._asked.get(key)
+        self._asked[key] = one if known is None else together(known, one)
+
+    def done(self) -> BillDays:
+        sums: dict[Category, Fraction] = {}
+        for (category, rate), cost in self._sums.items():
+            sums[category] = sums.get(category, Fraction(0)) + Fraction(cost) / Fraction(rate)
+        return BillDays(
+            asked=self._asked,
+            foreign=tuple(self._foreign.values()),
+            sums=sums,
+            days=self._days,
+            until=self._until,
+            accounts={name: frozenset(found) for name, found in self._accounts.items()},
+            kinds={name: frozenset(found) for name, found in self._kinds.items()},
+            rows=self._rows,
+        )
+
+
+def together(one: Asked, other: Asked) -> Asked:
+    """Both as one; in USD where they were billed at two rates, to as many decimals as we print."""
+    usd = one.usd + other.usd
+    same = (one.currency, one.per_usd) == (other.currency, other.per_usd)
+    measured = one.unit == other.unit and None not in (one.quantity, other.quantity)
+    quantity = Fraction(one.quantity or 0) + Fraction(other.quantity or 0)
+    return one._replace(
+        cost=EXACT.add(one.cost, other.cost) if same else round_half_up(usd, PRINTED_DECIMALS),
+        currency=one.currency if same else USD,
+        per_usd=one.per_usd if same else Decimal(1),
+        usd=usd,
+        sku=one.sku if one.sku == other.sku else None,
+        project=one.project if one.project == other.project else None,
+        quantity=round_half_up(quantity, PRINTED_DECIMALS) if measured else None,
+        invoice=one.invoice or other.invoice,
+        rows=one.rows + other.rows,
+    )
