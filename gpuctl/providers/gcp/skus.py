@@ -70,6 +70,13 @@ _NAMES: tuple[tuple[str, str, Callable[[re.Match[str]], str]], ...] = (
     (r"Storage PD Snapshot in ", "GiBy.mo", _same("snapshot")),
     (r"Static Ip Charge in ", "h", _same("idle")),
     (r"External IP Charge on a Standard VM\Z", "h", _same("in-use")),
+    (r"External IP Charge on a Spot Preemptible VM\Z", "h", _same("in-use-spot")),
+    (
+        r"SSD backed Local Storage attached to Spot Preemptible VMs(?: .+)?\Z",
+        "GiBy.mo",
+        _same("local-ssd-spot"),
+    ),
+    (r"SSD backed Local Storage(?: (?:running )?in .+)?\Z", "GiBy.mo", _same("local-ssd")),
 )
 _PATTERNS = tuple((re.compile(text), units.split("|"), name) for text, units, name in _NAMES)
 

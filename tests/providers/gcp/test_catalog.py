@@ -70,6 +70,7 @@ def test_what_is_known_is_found_among_all_the_others():
         ("pd-balanced", DEMAND): Decimal("0.1"),
         ("snapshot", DEMAND): Decimal("0.05"),
         ("in-use", DEMAND): Decimal("0.005"),
+        ("in-use-spot", DEMAND): Decimal("0.0025"),
         ("idle", DEMAND): Decimal("0.01"),
     }
 
@@ -93,6 +94,23 @@ def test_an_amount_is_exact(units, nanos):
     expression = sku["pricingInfo"][0]["pricingExpression"]
     expression["tieredRates"][0]["unitPrice"] |= {"units": str(units), "nanos": nanos}
     assert all(listed.usd * 10**9 == units * 10**9 + nanos for listed in read(sku))
+
+
+@pytest.mark.parametrize(
+    ("description", "name"),
+    [
+        ("SSD backed Local Storage", "local-ssd"),
+        ("SSD backed Local Storage in Bangkok", "local-ssd"),
+        ("SSD backed Local Storage running in Paris", "local-ssd"),
+        ("SSD backed Local Storage attached to Spot Preemptible VMs", "local-ssd-spot"),
+        ("SSD backed Local Storage attached to Spot Preemptible VMs in Paris", "local-ssd-spot"),
+        ("Commitment v1: Local SSD in Americas for 1 Year", None),
+    ],
+)
+def test_local_ssd_has_two_prices(description, name):
+    sku = next(one for one in _everything() if one["description"].startswith("SSD backed PD"))
+    found = {listed.sku for listed in read(sku | {"description": description})}
+    assert found == ({name} if name else set())
 
 
 def test_another_currency_is_no_price():
