@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from gpuctl.core.books import Books
 from gpuctl.core.events import Ended, Event, Missed, Seen, Switch, Usage
-from gpuctl.core.kinds import EndedBy, Evidence, State, Unit
+from gpuctl.core.kinds import EndedBy, Evidence, Kind, State, Unit
 from gpuctl.core.model import Billable, Ending, Leftover, Machine
 from gpuctl.core.rules import rule_for
 from gpuctl.core.snapshot import read_machine, write_machine
@@ -89,21 +89,21 @@ def _seen(books: Books, machine: Machine, at: datetime) -> Iterator[Event]:
 
 def _of_machine(books: Books, machine: Machine, sighting: Sighting) -> Iterator[Event]:
     standing: set[str] = set()
+    for changed in _changed_storage(books, machine.id.provider, machine.billed):
+        standing.add(changed.id)
+        yield _ended_by(changed, max(sighting.at, changed.start), None)
     for billable in machine.billed:
         usage = _same_run(books, machine.id.provider, billable)
         if usage is None:
-            grown = _predecessor(books, machine.id.provider, billable)
-            if grown is not None:
-                standing.add(grown.id)
-                yield _ended_by(grown, sighting.at, None)
-            yield _opened(books, machine, billable, sighting, grown=grown is not None)
+            new = not _came_by_change(books, machine.id.provider, billable)
+            yield _opened(books, machine, billable, sighting, new=new)
         else:
             standing.add(usage.id)
             if billable.until is not None and usage.end is None:
                 yield _ended_by(usage, billable.until, machine.ending)
     for billable in machine.ran:
         if not _known(books, machine.id.provider, billable):
-            yield _opened(books, machine, billable, sighting, grown=False)
+            yield _opened(books, machine, billable, sighting, new=True)
     machine_id = str(machine.id)
     for usage in books.open:
         if usage.machine == machine_id and usage.id not in standing:
@@ -132,12 +132,15 @@ def _known(books: Books, provider: str, billable: Billable) -> bool:
     )
 
 
-def _same_run(books: Books, provider: str, billable: Billable) -> Usage | None:
-    """The ledger's run of this billable. Storage is one run for as long as it exists.
+def _same_run(
+    books: Books, provider: str, billable: Billable, *, left: bool = False
+) -> Usage | None:
+    """The ledger's run of this billable. Storage is one run for as long as it exists, and so is
+    what is left over: a cloud may not tell since when.
 
     A run that was closed on a guess and is still there is none: it goes on as another.
     """
-    lasting = rule_for(provider, billable.kind).unit is Unit.MONTH
+    lasting = left or _is_storage(provider, billable.kind)
     alike = [usage for usage in books.usages if _alike(usage, provider, billable)]
     for usage in alike:
         if usage.end is None and (lasting or usage.start >= billable.since):
@@ -169,14 +172,14 @@ def _replaced(usage: Usage, billed: Sequence[Billable]) -> datetime | None:
 
 
 def _opened(
-    books: Books, machine: Machine, billable: Billable, sighting: Sighting, *, grown: bool
+    books: Books, machine: Machine, billable: Billable, sighting: Sighting, *, new: bool
 ) -> Usage:
     lease = books.leases.get(machine.lease or "")
     start = billable.since
-    if lease is not None and rule_for(machine.id.provider, billable.kind).unit is Unit.MONTH:
+    if lease is not None and _is_storage(machine.id.provider, billable.kind):
         # A disk older than the first lease of an adopted VM was not ours to account for.
         start = max(start, lease.at)
-    start = sighting.at if grown else _not_before(books, machine.id.provider, billable, start)
+    start = _not_before(books, machine.id.provider, billable, start) if new else sighting.at
     return Usage(
         id=usage_id(machine.id.provider, billable, start),
         provider=machine.id.provider,
@@ -205,19 +208,35 @@ def _not_before(books: Books, provider: str, billable: Billable, start: datetime
     return max([start, *(end for end in ends if end is not None and billable.until is None)])
 
 
-def _predecessor(books: Books, provider: str, billable: Billable) -> Usage | None:
-    """The storage that this was before its size changed; what is paid by the hour starts anew."""
-    if rule_for(provider, billable.kind).unit is not Unit.MONTH:
-        return None
-    for usage in books.open:
-        if (usage.provider, usage.resource, usage.kind, usage.sku) == (
-            provider,
-            billable.resource,
-            billable.kind,
-            billable.sku,
-        ) and usage.quantity != billable.quantity:
-            return usage
-    return None
+def _is_storage(provider: str, kind: Kind) -> bool:
+    return rule_for(provider, kind).unit is Unit.MONTH
+
+
+def _changed_storage(books: Books, provider: str, billed: Sequence[Billable]) -> Sequence[Usage]:
+    """Open runs of storage that is still there and is something else by now.
+
+    It grew, is of another type, has other IOPS. The cloud does not tell since when, so it is what
+    it was until it was seen changed. What is paid by the hour starts anew, and tells when.
+    """
+    there = {billable.resource for billable in billed if _is_storage(provider, billable.kind)}
+    return [
+        usage
+        for usage in books.open
+        if usage.provider == provider
+        and usage.resource in there
+        and _is_storage(provider, usage.kind)
+        and not any(_alike(usage, provider, billable) for billable in billed)
+    ]
+
+
+def _came_by_change(books: Books, provider: str, billable: Billable) -> bool:
+    """Whether this is storage of something that the ledger already knew as storage."""
+    return _is_storage(provider, billable.kind) and any(
+        usage.provider == provider
+        and usage.resource == billable.resource
+        and _is_storage(provider, usage.kind)
+        for usage in books.open
+    )
 
 
 def usage_id(provider: str, billable: Billable, start: datetime) -> str:
@@ -227,16 +246,16 @@ def usage_id(provider: str, billable: Billable, start: datetime) -> str:
 
 
 def _of_leftover(books: Books, leftover: Leftover, sighting: Sighting) -> Iterator[Event]:
+    for changed in _changed_storage(books, leftover.provider, leftover.billed):
+        yield _ended_by(changed, max(sighting.at, changed.start), None)
     for billable in leftover.billed:
-        usage = _same_run(books, leftover.provider, billable)
+        usage = _same_run(books, leftover.provider, billable, left=True)
         # It is there: whatever its machine's end was taken to mean for it, it goes on costing.
         if usage is None or (usage.end is not None and billable.until is None):
             lease = books.leases.get(leftover.lease or "")
             start = _not_before(books, leftover.provider, billable, billable.since)
-            grown = _predecessor(books, leftover.provider, billable)
-            if grown is not None:
+            if _came_by_change(books, leftover.provider, billable):
                 start = sighting.at
-                yield _ended_by(grown, sighting.at, None)
             yield leftover_run(leftover, billable)._replace(
                 id=usage_id(leftover.provider, billable, start),
                 start=start,
@@ -335,7 +354,7 @@ def _overdue(books: Books, machine_id: str, at: datetime) -> bool:
 
 def _end_of(usage: Usage, ending: Ending) -> datetime:
     """Storage ends with the machine, which may be long after the machine's last run."""
-    lasting = rule_for(usage.provider, usage.kind).unit is Unit.MONTH
+    lasting = _is_storage(usage.provider, usage.kind)
     return ending.gone_at if lasting and ending.gone_at is not None else ending.at
 
 

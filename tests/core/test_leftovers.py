@@ -2,12 +2,16 @@
 
 from dataclasses import replace
 from decimal import Decimal
+from fractions import Fraction
 
-from gpuctl.core.events import Ended, Missed, Seen, Usage
-from gpuctl.core.kinds import EndedBy, Evidence, Kind, State
+from gpuctl.core.bill import bill
+from gpuctl.core.events import Ended, Missed, Price, Seen, Usage
+from gpuctl.core.kinds import EndedBy, Evidence, Kind, Market, State, Unit
 from gpuctl.core.model import Leftover
+from gpuctl.core.report import Terms, report
 from gpuctl.core.sync import removed
 from tests.core.cloudstory import ACCOUNT, MINUTE, START, Notebook, billable, ended, lease, machine
+from tests.core.docledger import EVER
 
 VM = machine()
 DISK = billable(Kind.DISK, "gp3", START, "100", "vol-9")
@@ -143,3 +147,68 @@ def test_a_run_that_was_seen_is_not_accounted_for_again():
     end = START + 5 * MINUTE
     gone = replace(ended(VM, end), ran=(replace(VM.billed[0], until=end),))
     assert kinds(book.look(10, gone)) == [Seen, Ended, Ended, Ended]
+
+
+def test_storage_that_became_another_type_is_priced_anew_from_when_it_was_seen_and_not_before():
+    book = Notebook(lease())
+    book.look(1, VM)
+    slower = replace(VM, billed=(*VM.billed[:2], replace(VM.billed[2], sku="gp2")))
+    assert sorted(kinds(book.look(60, slower)), key=str) == [Ended, Usage]
+    runs = [(run.sku, run.start, run.end) for run in book.books.usages if run.kind is Kind.DISK]
+    changed = START + 60 * MINUTE
+    assert runs == [("gp3", START, changed), ("gp2", changed, None)]
+    assert book.look(61, slower) == []
+
+
+def test_iops_bought_later_are_paid_from_when_they_were_seen_until_they_are_gone():
+    more = replace(VM.billed[2], kind=Kind.DISK_IOPS, quantity=Decimal(1000))
+    book = Notebook(lease())
+    book.look(1, VM)
+    book.look(30, replace(VM, billed=(*VM.billed, more)))
+    book.look(60, VM)
+    book.look(90, VM)
+    runs = [(run.start, run.end) for run in book.books.usages if run.kind is Kind.DISK_IOPS]
+    assert runs == [(START + 30 * MINUTE, START + 60 * MINUTE)]
+    assert stretches(book, "vol-of-i-1")[0] == (0, None, 100)
+
+
+def test_a_disk_seen_for_the_first_time_has_had_its_iops_since_it_was_made():
+    more = replace(VM.billed[2], kind=Kind.DISK_IOPS, quantity=Decimal(1000))
+    book = Notebook(lease())
+    book.look(30, replace(VM, billed=(*VM.billed, more)))
+    assert {run.start for run in book.books.usages} == {START}
+
+
+def test_the_tiers_of_one_disks_iops_end_each_for_itself():
+    low = replace(VM.billed[2], kind=Kind.DISK_IOPS, sku="io2", quantity=Decimal(32_000))
+    high = replace(low, sku="io2.tier2", quantity=Decimal(8_000))
+    book = Notebook(lease())
+    book.look(1, replace(VM, billed=(*VM.billed, low, high)))
+    book.look(60, replace(VM, billed=(*VM.billed, low)))
+    ends = {run.sku: run.end for run in book.books.usages if run.kind is Kind.DISK_IOPS}
+    assert ends == {"io2": None, "io2.tier2": START + 60 * MINUTE}
+
+
+def test_an_idle_address_of_which_no_cloud_tells_since_when_is_counted_once():
+    book = Notebook()
+    for minutes in (5, 10, 20):
+        since = START + minutes * MINUTE
+        idle = billable(Kind.IPV4, "idle", since, resource="eip-1")
+        book.look(minutes, leftovers=[replace(LEFT, resource="eip-1", billed=(idle,))])
+    assert stretches(book, "eip-1") == [(5, None, 1)]
+
+
+def test_what_carries_our_tag_and_no_project_is_nobodys_and_never_dropped():
+    book = Notebook()
+    untagged = replace(LEFT, project=None, lease=None)
+    book.look(5, leftovers=[untagged])
+    price = Price(
+        id="p", provider="aws", region=None, zone=None, kind=Kind.DISK, sku="gp3",
+        market=Market.ON_DEMAND, unit=Unit.MONTH, usd=Decimal("0.08"), since=START,
+    )  # fmt: skip
+    day = START + 1440 * MINUTE
+    found = bill([*book.events, price], EVER, day)
+    assert [(charge.resource, charge.project) for charge in found.charges] == [("vol-9", None)]
+    assert found.total == Fraction("0.08") * 100 / 31
+    figures = report(found.charges, lambda project: Terms())
+    assert (figures.unattributed, figures.total) == (Decimal("0.26"), Decimal("0.26"))
