@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpuctl.core.bill import bill, fixed, problems_of, runs
-from gpuctl.core.charges import total
 from gpuctl.core.events import Adjust, Intent, Leased, Price, Seen, Settle, Split, Switch, Usage
 from gpuctl.core.kinds import EndedBy, Evidence, Kind, Market, Unit
 from gpuctl.core.names import client_of
@@ -30,6 +29,7 @@ from gpuctl.core.statements_record import (
     statement_record,
 )
 from gpuctl.core.statements_sessions import Looks
+from gpuctl.core.tally import total
 from tests.core import docledger
 from tests.core.stories import now as now_of
 from tests.core.stories import stories, whole
@@ -444,28 +444,28 @@ def worlds(draw):
             # What changes hands is the other client's too from then on: its id bears no mark.
             resource = f"i-{'shared' if handed else name}-{client[0]}{number}"
             kinds = [Kind.COMPUTE, Kind.DISK][: draw(st.integers(1, 2))]
-            for kind in kinds:
-                events.append(
-                    Usage(
-                        id=f"u-{kind}-{client[0]}{number}",
-                        provider="aws",
-                        account="1",
-                        region="r",
-                        zone="z",
-                        resource=resource if kind is Kind.COMPUTE else f"{resource}-disk",
-                        kind=kind,
-                        sku="shared",
-                        market=draw(st.sampled_from(Market)),
-                        quantity=D(1),
-                        start=begin,
-                        end=begin + timedelta(hours=5),
-                        ended_by=None,
-                        project=project,
-                        session=session,
-                        machine=f"m-{resource}",
-                        evidence=draw(st.sampled_from([None, Evidence.DEADLINE])),
-                    )
+            events += [
+                Usage(
+                    id=f"u-{kind}-{client[0]}{number}",
+                    provider="aws",
+                    account="1",
+                    region="r",
+                    zone="z",
+                    resource=resource if kind is Kind.COMPUTE else f"{resource}-disk",
+                    kind=kind,
+                    sku="shared",
+                    market=draw(st.sampled_from(Market)),
+                    quantity=D(1),
+                    start=begin,
+                    end=begin + timedelta(hours=5),
+                    ended_by=None,
+                    project=project,
+                    session=session,
+                    machine=f"m-{resource}",
+                    evidence=draw(st.sampled_from([None, Evidence.DEADLINE])),
                 )
+                for kind in kinds
+            ]
             events.append(
                 Seen(
                     id=f"seen-{name}",
