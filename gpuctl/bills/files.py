@@ -1,0 +1,155 @@
+"""What was named on the command line -> the files to read, each with its form and header."""
+
+import codecs
+import csv
+import gzip
+import re
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import IO, NamedTuple, cast
+
+from gpuctl.core.errors import ConfigError, Problem, UsageProblem
+
+CSV, FEED, PARQUET, JSON = "csv", "feed", "parquet", "json"
+
+_IN_FOLDERS = (".csv", ".csv.gz", ".gz", ".parquet", ".json", ".jsonl", ".ndjson", ".json.gz")
+_HEAD = 1 << 20
+_GZIP, _PARQUET, _ZIP, _ZSTD = b"\x1f\x8b", b"PAR1", b"PK\x03\x04", b"\x28\xb5\x2f\xfd"
+_FIELDS = re.compile(r"^#Fields:\s*(.+?)\s*$", re.MULTILINE)
+
+
+class File(NamedTuple):
+    """One file: its form, and for text its header (names as they stand) and delimiter."""
+
+    path: Path
+    form: str
+    gzipped: bool = False
+    header: tuple[str, ...] = ()
+    delimiter: str = ","
+
+
+def find(paths: Sequence[Path]) -> list[File]:
+    """The files of these paths, each once; folders are read through, manifests left alone.
+
+    UsageProblem for what does not exist, ConfigError for what is no bill by its first bytes.
+    """
+    found: dict[Path, None] = {}
+    for path in paths:
+        if path.is_dir():
+            inside = [one for one in sorted(path.rglob("*")) if _belongs(one)]
+            if not inside:
+                raise UsageProblem(f"there is no bill in {path}: no {', '.join(_IN_FOLDERS)} file")
+            found.update((one.resolve(), None) for one in inside)
+        elif path.exists():
+            found[path.resolve()] = None
+        else:
+            raise UsageProblem(f"there is no file {path}")
+    if not found:
+        raise UsageProblem("no bill was named", hint="name a file or a folder of one export")
+    return [_look(path) for path in found]
+
+
+def _belongs(path: Path) -> bool:
+    name = path.name.lower()
+    hidden = name.startswith((".", "_"))
+    return path.is_file() and not hidden and "manifest" not in name and name.endswith(_IN_FOLDERS)
+
+
+def _look(path: Path) -> File:
+    with path.open("rb") as stream:
+        magic = stream.read(4)
+    if magic == _PARQUET:
+        return File(path, PARQUET)
+    if magic == _ZIP:
+        raise refused(path, "is a ZIP archive: unpack it first")
+    if magic == _ZSTD:
+        raise refused(path, "is compressed with zstd: unpack it first")
+    gzipped = magic.startswith(_GZIP)
+    try:
+        with _open(path, gzipped=gzipped) as stream:
+            head = stream.read(_HEAD)
+    except (OSError, EOFError) as error:
+        raise refused(path, f"cannot be read: {error}") from None
+    return _text(path, head, gzipped=gzipped)
+
+
+def _text(path: Path, head: bytes, *, gzipped: bool) -> File:
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise refused(path, "is UTF-16: save it as UTF-8")
+    start = head.decode("utf-8-sig", "replace")
+    if start.lstrip().startswith("#"):
+        fields = _FIELDS.search(start)
+        if fields is None:
+            raise refused(
+                path, "begins with # but has no #Fields: line, so it is no spot data feed"
+            )
+        return File(path, FEED, gzipped, tuple(fields[1].split()), "\t")
+    if start.lstrip().startswith(("{", "[")):
+        return File(path, JSON, gzipped)
+    line = start.partition("\n")[0]
+    delimiter = max(",;\t|", key=line.count)
+    try:
+        header = next(csv.reader(_lines(start), delimiter=delimiter), [])
+    except csv.Error as error:
+        raise refused(path, f"its header cannot be read: {error}", line=1) from None
+    if not any(name.strip() for name in header):
+        raise refused(path, "is empty: there is no header")
+    return File(path, CSV, gzipped, tuple(name.strip() for name in header), delimiter)
+
+
+def _lines(start: str) -> Iterator[str]:
+    yield from start.splitlines(keepends=True)
+
+
+def _open(path: Path, *, gzipped: bool) -> IO[bytes]:
+    opened = gzip.GzipFile(path) if gzipped else path.open("rb")
+    return cast("IO[bytes]", opened)
+
+
+def one_newline(file: File, directory: Path) -> File:
+    r"""A copy whose lines all end in `\n`: DuckDB's parser refuses a mixture."""
+    copy = directory / f"{len(list(directory.iterdir()))}-{file.path.name}"
+    held = b""
+    with _open(file.path, gzipped=file.gzipped) as source, copy.open("wb") as target:
+        while chunk := source.read(_HEAD):
+            chunk, held = held + chunk, b""
+            if chunk.endswith(b"\r"):
+                chunk, held = chunk[:-1], b"\r"
+            target.write(chunk.replace(b"\r\n", b"\n"))
+        target.write(held)
+    shutil.copystat(file.path, copy)
+    return file._replace(path=copy, gzipped=False)
+
+
+def line_of_row(file: File, row: int) -> int | None:
+    """The line where a data row (counted from 1) of a text file begins, if it can be had."""
+    if file.form in (PARQUET, JSON):
+        return None
+    limit = csv.field_size_limit(1 << 30)
+    try:
+        with _open(file.path, gzipped=file.gzipped) as stream:
+            reader = csv.reader(
+                codecs.getreader("utf-8-sig")(stream, "replace"), delimiter=file.delimiter
+            )
+            begins = 1
+            count = 0 if file.form == FEED else -1
+            for record in reader:
+                comment = file.form == FEED and record and record[0].startswith("#")
+                if record and not comment:
+                    count += 1
+                    if count == row:
+                        return begins
+                begins = reader.line_num + 1
+    except (csv.Error, OSError):
+        return None
+    finally:
+        csv.field_size_limit(limit)
+    return None
+
+
+def refused(
+    path: Path, reason: str, *, line: int | None = None, key: str | None = None
+) -> ConfigError:
+    """This file cannot be read as a bill."""
+    return ConfigError([Problem(str(path), line, key, reason)])

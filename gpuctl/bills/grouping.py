@@ -1,0 +1,132 @@
+"""All rows of a bill added up, once, by DuckDB: a table of resources, words and days."""
+
+from collections.abc import Sequence
+from datetime import date
+from typing import Any, NamedTuple
+
+from gpuctl.bills.amounts import absent
+from gpuctl.bills.engine import Engine
+from gpuctl.bills.facts import WORDS, facts
+from gpuctl.bills.locating import first_bad
+from gpuctl.bills.meaning import category
+from gpuctl.bills.shapes import FEED, Shape
+from gpuctl.bills.tables import Table
+from gpuctl.core.billed import Category
+
+_EPOCH = date(1970, 1, 1)
+
+
+class Grouped(NamedTuple):
+    """What is known once all rows were added up into the table `days`."""
+
+    rows: int
+    superseded: int
+    """Rows of the spot feed that a later issue of the same hour replaces."""
+    absent: int
+    """Amounts that are not there, of rows that are not usage."""
+    unread: int
+    """Quantities that are no number."""
+    lacking: tuple[str, ...]
+    """Known columns that no file has."""
+
+
+# As the tables are made: raw words first (`grouped`, one pass over the files), then the words
+# cleaned, rows without a date placed, and what is the same now added up again (`days`).
+_GROUP = """
+CREATE TABLE grouped AS
+SELECT part, day, {words}, label, CASE WHEN day IS NULL THEN period END AS period,
+    count(*) AS facts, count(f.high) AS amounts, sum(f.high) AS high, sum(f.low) AS low,
+    sum(f.quantity) AS quantity, count(f.quantity) AS quantities,
+    count(f.quantity_text) AS measured, min(f.started) AS started, max(f.ended) AS ended
+FROM (SELECT * FROM ({facts}) {distinct}) AS f
+GROUP BY ALL
+"""
+
+# The feed is issued again for an hour that was incomplete: the largest version counts.
+_LATEST = """QUALIFY resource IS NULL OR started IS NULL OR row_number() OVER (
+    PARTITION BY resource, started ORDER BY TRY_CAST(version AS BIGINT) DESC NULLS LAST) = 1"""
+
+_DAYS = """
+CREATE TABLE days AS
+WITH cleaned AS (
+    SELECT part, day IS NULL AS undated, {words}, said(label) AS label,
+        coalesce(day, CASE WHEN regexp_full_match(period, '[0-9]{{6}}')
+            THEN TRY_CAST(left(period, 4) || '-' || right(period, 2) || '-01' AS DATE)
+            ELSE TRY_CAST(TRY_CAST(period AS TIMESTAMPTZ)::TIMESTAMP AS DATE) END,
+            DATE '{fallback}') AS day,
+        facts, high, low, quantity, quantities,
+        date_trunc('second', started::TIMESTAMP) AS started,
+        date_trunc('second', ended::TIMESTAMP) AS ended
+    FROM grouped)
+SELECT part, day, undated, {names}, label,
+    sum(c.facts)::BIGINT AS facts, sum(c.high) AS high, sum(c.low) AS low,
+    CASE WHEN sum(c.quantities) > 0 THEN sum(c.quantity) END AS quantity,
+    coalesce(min(c.started), min(c.day)::TIMESTAMP) AS first,
+    greatest(coalesce(max(c.ended), min(c.started), min(c.day)::TIMESTAMP + INTERVAL 1 DAY),
+        coalesce(min(c.started), min(c.day)::TIMESTAMP)) AS last
+FROM cleaned AS c GROUP BY ALL
+"""
+
+
+def group(engine: Engine, shape: Shape, tables: Sequence[Table]) -> Grouped:
+    """Make the table `days`. ConfigError names the first cost that cannot be read."""
+    run = engine.connection.execute
+    union = " UNION ALL BY NAME ".join(facts(shape, table, table.files) for table in tables)
+    distinct = _LATEST if shape is FEED else ""
+    run(_GROUP.format(words=", ".join(WORDS), facts=union, distinct=distinct))
+    rows, amounts, all_facts, measured, quantities, first = _one(
+        engine,
+        "SELECT coalesce(sum(facts) FILTER (part = 0), 0), coalesce(sum(amounts), 0), "
+        "coalesce(sum(facts), 0), coalesce(sum(measured), 0), coalesce(sum(quantities), 0), "
+        "min(day) FROM grouped",
+    )
+    missing = _check(engine, shape, tables, union) if amounts < all_facts else 0
+    superseded = 0
+    if shape is FEED:
+        every = sum(_one(engine, f"SELECT count(*) FROM {t.scan(t.files)}")[0] for t in tables)
+        superseded, rows = every - rows, every
+    unread = 0
+    if measured > quantities:
+        (unread,) = _one(
+            engine,
+            f"SELECT count(*) FROM ({union}) "
+            "WHERE quantity IS NULL AND said(quantity_text) IS NOT NULL",
+        )
+    _clean(engine, first or _EPOCH)
+    lacking = tuple(
+        names[0] for names in shape.fields.values() if not any(t.find(names) for t in tables)
+    )
+    return Grouped(int(rows), int(superseded), missing, int(unread), lacking)
+
+
+def _clean(engine: Engine, fallback: date) -> None:
+    cleaned = {name: f"said({name})" for name in WORDS}
+    cleaned["resource"] = "resource_id(said(resource))"
+    cleaned["tag"] = "tagged_project(said(tag))"
+    engine.connection.execute(
+        _DAYS.format(
+            words=", ".join(f"{sql} AS {name}" for name, sql in cleaned.items()),
+            names=", ".join(WORDS),
+            fallback=fallback.isoformat(),
+        )
+    )
+    engine.connection.execute("DROP TABLE grouped")
+
+
+def _one(engine: Engine, sql: str) -> tuple[Any, ...]:
+    row: tuple[Any, ...] | None = engine.connection.execute(sql).fetchone()
+    return row or ()
+
+
+def _check(engine: Engine, shape: Shape, tables: Sequence[Table], union: str) -> int:
+    """How many amounts are absent where they may be; ConfigError for the first that may not."""
+    unreadable = engine.connection.execute(
+        f"SELECT amount, said(line), part, count(*) FROM ({union}) WHERE high IS NULL GROUP BY ALL"
+    ).fetchall()
+
+    def may_be_absent(line: str | None, part: int) -> bool:
+        return category(shape, line, part) is not Category.USAGE
+
+    if all(absent(text) and may_be_absent(line, part) for text, line, part, _ in unreadable):
+        return sum(count for *_, count in unreadable)
+    raise first_bad(engine, shape, tables, may_be_absent)
