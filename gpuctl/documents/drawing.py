@@ -26,7 +26,7 @@ PAPER_STYLE = (
     ".track{fill:#eef0f4}.cut{stroke:#111827;stroke-width:2}"
     ".step{stroke:#1f4e79;stroke-width:2;stroke-linecap:square}.area{fill:#1f4e79;fill-opacity:0.12}"
     ".list{stroke:#6b7280;stroke-width:1.5;stroke-dasharray:5 4}"
-    ".hatch{stroke:#fff;stroke-width:1.6;stroke-opacity:0.75;fill:none}.dot{fill:#fff;fill-opacity:0.85}"
+    ".hatch{stroke:#fff;stroke-width:1.6;stroke-opacity:0.5;fill:none}.dot{fill:#fff;fill-opacity:0.7}"
     ".part{stroke:#fff;stroke-width:1}.hours{fill:#64748b}"
     ".c0{fill:#1f4e79}.c1{fill:#b45309}.c2{fill:#0f766e}.c3{fill:#6d28d9}.c4{fill:#be123c}.c5{fill:#475569}"
 )
@@ -62,17 +62,12 @@ def across(share: float) -> str:
     return f"{min(max(share, 0.0), 1.0) * 100:.2f}%"
 
 
-def fill(name: str, series: int) -> dict[str, str]:
+def fill(name: str, series: int, kind: str = "part") -> dict[str, str]:
     """The attributes that colour the series' parts in the drawing of that name."""
     series = min(series, SERIES - 1)
-    return (
-        {"class_": "part c0"}
-        if series == 0
-        else {
-            "class_": "part",
-            "fill": f"url(#{name}-{series})",
-        }
-    )
+    if series == 0:
+        return {"class_": f"{kind} c0".strip()}
+    return {"class_": kind, "fill": f"url(#{name}-{series})"}
 
 
 def inline(drawing: Drawing, title: str, words: str) -> str:
@@ -86,7 +81,8 @@ def inline(drawing: Drawing, title: str, words: str) -> str:
         return f'<svg class="chart" aria-hidden="true" {size}>{_inside(drawing)}</svg>'
     name = drawing.name
     return (
-        f'<svg class="chart" role="img" aria-labelledby="{name}-t" aria-describedby="{name}-d" {size}>'
+        f'<svg class="chart" role="img" {size}'
+        f' aria-labelledby="{name}-t" aria-describedby="{name}-d">'
         f'<title id="{name}-t">{escape(title)}</title><desc id="{name}-d">{escape(words)}</desc>'
         f"{_inside(drawing)}</svg>"
     )

@@ -12,8 +12,19 @@ NONE = "\N{EN DASH}"
 """In a cell without a value: a blank could be an oversight."""
 _JOIN = "\N{NO-BREAK SPACE}"
 _MONTHS = (
-    "January February March April May June July August September October November December"
-).split()
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+)
 _PROVIDERS = {"aws": "AWS", "gcp": "Google Cloud"}
 # Controls, what turns the direction of writing, and halves of characters: no name needs them, and
 # they could hide or turn round the figures beside it.
@@ -45,7 +56,7 @@ def money(value: Decimal, currency: str) -> str:
 
 
 def aligned(values: Iterable[Decimal | None], least: int = 0) -> list[str]:
-    """A column of exact numbers, with as many decimals each as the longest has; `–` for None."""
+    """A column of exact numbers, with as many decimals each as the longest has; `NONE` for None."""
     column = list(values)
     places = max((_places(value) for value in column if value is not None), default=0)
     places = max(places, least)
@@ -97,7 +108,7 @@ def month(text: str) -> str:
 
 
 def stretch(start: datetime, end: datetime) -> str:
-    """The days of a half-open span, both named: `10 February 2025 – 12 March 2025`."""
+    """The days of a half-open span, both named, `1 March 2025` alone for a day."""
     first = start.astimezone(UTC).date()
     last = max(first, (end.astimezone(UTC) - timedelta(microseconds=1)).date())
     return day(first) if first == last else f"{day(first)} {NONE} {day(last)}"
@@ -109,11 +120,12 @@ def provider(name: str) -> str:
 
 
 def gpu(name: str | None, count: int) -> str:
-    """`1 × L4`; the maker's own prefixes are left out."""
+    """How many of which; the maker's own prefixes are left out."""
     if not name or not count:
         return NONE
     model = re.sub(r"^nvidia-(?:tesla-)?(?=[\w-]+$)", "", name)
-    return f"{count}{_JOIN}\N{MULTIPLICATION SIGN}{_JOIN}{plain(model if model == name else model.upper())}"
+    shown = plain(name) if model == name else model.upper()
+    return f"{count}{_JOIN}\N{MULTIPLICATION SIGN}{_JOIN}{shown}"
 
 
 def _places(value: Decimal) -> int:

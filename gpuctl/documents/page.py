@@ -1,5 +1,6 @@
 """A statement as one HTML page: nothing is loaded, nothing is run, and it prints on A4."""
 
+import re
 from functools import cache
 from html import escape
 from importlib import resources
@@ -26,6 +27,12 @@ from gpuctl.documents.statement_sheet import sheet
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 """No script, no font, no image from anywhere, whatever a name in it may hold."""
+
+
+_SHORT = 12
+"""So many rows are kept on one sheet."""
+_LONG_WORD = re.compile(r"[^\s\N{NO-BREAK SPACE}]{17,}")
+_PIECE = 12
 
 
 def draw(statement: Statement) -> bytes:
@@ -138,8 +145,8 @@ def _gallery(gallery: Gallery) -> str:
     name = gallery.name
     figures = "".join(_figure(figure) for figure in gallery.figures)
     return (
-        f'<figure aria-labelledby="{name}-c"><figcaption id="{name}-c"><b>{_name(gallery.title)}</b>'
-        f"{_name(gallery.words)}</figcaption>{_legend(gallery.keys)}"
+        f'<figure aria-labelledby="{name}-c"><figcaption id="{name}-c">'
+        f"<b>{_name(gallery.title)}</b>{_name(gallery.words)}</figcaption>{_legend(gallery.keys)}"
         f'<div class="gallery">{figures}</div></figure>'
     )
 
@@ -163,9 +170,11 @@ def _table(table: Table) -> str:
         for column in table.columns
     )
     kind = "wide wordy" if table.wordy else "wide"
+    kind += " short" if len(table.rows) <= _SHORT else ""
     name = f"{table.name}-c"
     return (
-        f'<div class="{kind}" id="{table.name}" role="region" aria-labelledby="{name}" tabindex="0">'
+        f'<div class="{kind}" id="{table.name}" role="region" tabindex="0"'
+        f' aria-labelledby="{name}">'
         f'<table role="table"><caption id="{name}">{escape(table.caption)}</caption>'
         f'<thead role="rowgroup"><tr role="row">{head}</tr></thead>\n'
         f'<tbody role="rowgroup">{_rows(table, table.rows)}</tbody>\n'
@@ -178,17 +187,14 @@ def _rows(table: Table, rows: tuple[Row, ...]) -> str:
 
 
 def _row(table: Table, row: Row) -> str:
-    kinds = [row.weight] if row.weight else []
-    if sum(1 for cell in row.cells if cell.text) == 2:
-        kinds.append("one")
-    cells = ""
-    for i, (cell, column) in enumerate(zip(row.cells, table.columns, strict=True)):
-        if i == 0:
-            cells += f'<th scope="row" role="rowheader">{_cell(cell)}</th>'
-        else:
-            label = f"{column.label}, {column.under}" if column.under else column.label
-            cells += f'<td role="cell" data-label="{escape(label)}"{_kind(column)}>{_cell(cell)}</td>'
-    return f'<tr role="row" class="{" ".join(kinds)}">{cells}</tr>'
+    kinds = f"{row.weight} brief".strip() if row.brief else row.weight
+    span = f' colspan="{len(row.cells) - 1}"' if row.brief else ""
+    cells = f'<th scope="row" role="rowheader"{span}>{_cell(row.cells[0])}</th>'
+    for cell, column in list(zip(row.cells, table.columns, strict=True))[-1 if row.brief else 1 :]:
+        label = f"{column.label}, {column.under}" if column.under else column.label
+        cells += f'<td role="cell" data-label="{escape(label)}"{_kind(column)}>{_cell(cell)}</td>'
+    kind = f' class="{kinds}"' if kinds else ""
+    return f'<tr role="row"{kind}>{cells}</tr>'
 
 
 def _kind(column: Column) -> str:
@@ -196,16 +202,32 @@ def _kind(column: Column) -> str:
 
 
 def _cell(cell: Cell) -> str:
-    text = _name(cell.text) if cell.text else ""
+    text = _soft(cell.text)
     if cell.to:
         text = f'<a href="#{cell.to}">{text}</a>'
     return text + _small(cell.under)
 
 
 def _small(text: str) -> str:
-    return f"<small>{_name(text)}</small>" if text else ""
+    return f"<small>{_soft(text)}</small>" if text else ""
 
 
 def _name(text: str) -> str:
     """Its direction of writing is its own, and turns round nothing beside it."""
-    return f"<bdi>{escape(text)}</bdi>" if not text.isascii() else escape(text)
+    return _isolated(escape(text), text)
+
+
+def _soft(text: str) -> str:
+    """A name in a cell, which may go on in the next line where it is one long word."""
+    written, done = "", 0
+    for word in _LONG_WORD.finditer(text):
+        written += escape(text[done : word.start()])
+        found = word.group()
+        pieces = (found[i : i + _PIECE] for i in range(0, len(found), _PIECE))
+        written += "<wbr>".join(map(escape, pieces))
+        done = word.end()
+    return _isolated(written + escape(text[done:]), text)
+
+
+def _isolated(written: str, text: str) -> str:
+    return written if text.isascii() else f"<bdi>{written}</bdi>"

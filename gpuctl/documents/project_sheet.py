@@ -1,18 +1,14 @@
 """One project's part of a sheet: what it cost, by line and by session."""
 
-from collections.abc import Sequence
-from datetime import datetime
 from decimal import Decimal
 
-from gpuctl.core.kinds import EndedBy, Market
+from gpuctl.core.kinds import EndedBy
 from gpuctl.core.statement import ProjectStatement, SessionLine, Statement, StatementLine
-from gpuctl.documents import charts
+from gpuctl.documents import price_sheet
 from gpuctl.documents.formats import (
     NONE,
     aligned,
     amount,
-    clip,
-    day,
     duration,
     gpu,
     money,
@@ -21,12 +17,17 @@ from gpuctl.documents.formats import (
     provider,
     short_moment,
 )
-from gpuctl.documents.sheet import Block, Cell, Column, Facts, Figure, Gallery, Key, Row
-from gpuctl.documents.sheet import Section, Table, Words
+from gpuctl.documents.sheet import (
+    Block,
+    Cell,
+    Column,
+    Facts,
+    Row,
+    Section,
+    Table,
+    Words,
+)
 
-_MOST_PRICES = 12
-_BRIEF_S = 600
-"""Of a shorter run the on-demand price an hour cannot be told from rounded cents."""
 _KINDS = {
     "compute": "Machine",
     "vcpu": "Processor cores",
@@ -67,7 +68,7 @@ def section(name: str, project: ProjectStatement, statement: Statement) -> Secti
         blocks.append(_lines(name, project, statement.currency))
     if project.sessions:
         blocks.append(_sessions(name, project, statement))
-        if gallery := _prices(name, project.sessions, statement):
+        if gallery := price_sheet.gallery(name, project.sessions, statement):
             blocks.append(gallery)
     else:
         blocks.append(Words("No machine ran for this project in the period."))
@@ -141,8 +142,8 @@ def _sessions(name: str, project: ProjectStatement, statement: Statement) -> Tab
                 Cell(duration(one.seconds)),
                 Cell(*_range(rates[i], rates[i + len(sessions)])),
                 Cell(amount(one.compute, currency)),
-                Cell(amount(one.cost, currency)),
                 Cell(*_against(one, currency)),
+                Cell(amount(one.cost, currency)),
             )
         )
         for i, one in enumerate(sessions)
@@ -169,8 +170,8 @@ def _sessions(name: str, project: ProjectStatement, statement: Statement) -> Tab
                 Cell(duration(ran)),
                 empty,
                 Cell(amount(compute, currency)),
-                Cell(amount(cost, currency)),
                 saved,
+                Cell(amount(cost, currency)),
             ),
             "part",
         )
@@ -189,8 +190,8 @@ def _sessions(name: str, project: ProjectStatement, statement: Statement) -> Tab
             Column("Time", "h:mm:ss", number=True),
             Column("Rate", "USD an hour", number=True),
             Column("Compute", currency, number=True),
-            Column("Cost", "with disk, address", number=True),
             Column("Saved", "of on demand", number=True),
+            Column("Cost", f"{currency}, all in", number=True),
         ),
         tuple(rows),
         tuple(feet),
@@ -199,11 +200,7 @@ def _sessions(name: str, project: ProjectStatement, statement: Statement) -> Tab
 
 
 def _foot(label: str, cost: Decimal, currency: str, weight: str) -> Row:
-    empty = Cell("")
-    return Row(
-        (Cell(label), *[empty] * 6, Cell(amount(cost, currency)), empty),
-        weight,
-    )
+    return Row((Cell(label), *[Cell("")] * 7, Cell(amount(cost, currency))), weight)
 
 
 def _where(one: SessionLine) -> str:
@@ -238,52 +235,6 @@ def _against(one: SessionLine, currency: str) -> tuple[str, str]:
         amount(one.on_demand - one.compute, currency),
         f"of {amount(one.on_demand, currency)}",
     )
-
-
-def _prices(name: str, sessions: Sequence[SessionLine], statement: Statement) -> Gallery | None:
-    priced = [one for one in sessions if one.market is Market.SPOT and one.prices]
-    if not priced:
-        return None
-    kept = sorted(priced, key=lambda one: -one.seconds)[:_MOST_PRICES]
-    figures = tuple(
-        _price(f"{name}-price-{i}", one, statement)
-        for i, one in enumerate(one for one in priced if one in kept)
-    )
-    words = "USD an hour for the machine itself, from the start of each session to its end."
-    if len(priced) > len(kept):
-        words += f" The {len(kept)} longest of {len(priced)} spot sessions are drawn."
-    keys = (
-        Key(charts.mark(f"{name}-paid", "step"), "paid"),
-        Key(charts.mark(f"{name}-list", "list"), "on demand"),
-    )
-    return Gallery(f"{name}-prices", "Spot price during each session", words, figures, keys)
-
-
-def _price(name: str, one: SessionLine, statement: Statement) -> Figure:
-    end = one.end or statement.as_of
-    listed = _hourly(one, statement)
-    least, most = (
-        min(step.usd for step in one.prices),
-        max(step.usd for step in one.prices),
-    )
-    low, high = aligned((least, most), 4)
-    words = low if low == high else f"{low} to {high}"
-    if listed is not None:
-        words += f", on demand {listed.quantize(Decimal('0.01'))}"
-    drawing = charts.price(name, one.prices, one.start, end, listed)
-    return Figure(name, f"{clip(plain(one.machine), 40)}, {_long(one.start)}", words, drawing)
-
-
-def _long(when: datetime) -> str:
-    return f"{day(when.date())}"
-
-
-def _hourly(one: SessionLine, statement: Statement) -> Decimal | None:
-    """USD an hour on demand, from the session's rounded cost on demand."""
-    if one.on_demand is None or one.seconds < _BRIEF_S:
-        return None
-    per_usd = statement.exchange.per_usd if statement.exchange else Decimal(1)
-    return one.on_demand / per_usd * 3600 / one.seconds
 
 
 def _count(number: int, word: str) -> str:

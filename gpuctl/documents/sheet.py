@@ -32,6 +32,11 @@ class Row(NamedTuple):
     weight: str = ""
     """`part` or `total`, for the rows at the foot."""
 
+    @property
+    def brief(self) -> bool:
+        """A name and the last figure alone."""
+        return not any(cell.text for cell in self.cells[1:-1])
+
 
 class Table(NamedTuple):
     """`folded` = the screen shows these words first, and the table when asked to.
