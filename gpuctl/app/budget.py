@@ -9,12 +9,12 @@ from fractions import Fraction
 from gpuctl.app import App
 from gpuctl.config.model import Settings
 from gpuctl.core.bill import bill, monthly
-from gpuctl.core.charges import total
 from gpuctl.core.errors import BudgetExceeded
 from gpuctl.core.events import Event
 from gpuctl.core.rounding import decimal_text
 from gpuctl.core.rules import billing_zone
 from gpuctl.core.span import Month
+from gpuctl.core.tally import total
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

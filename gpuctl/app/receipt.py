@@ -8,13 +8,14 @@ from fractions import Fraction
 from gpuctl.app import App
 from gpuctl.app.fleet import lease_bill
 from gpuctl.core.books import Books, books
-from gpuctl.core.charges import Charge, total
+from gpuctl.core.charges import Charge
 from gpuctl.core.events import Event, Price, Usage
 from gpuctl.core.kinds import Market
 from gpuctl.core.meter import monthly
 from gpuctl.core.model import Machine
 from gpuctl.core.pricebook import PriceBook
 from gpuctl.core.rules import MARKET_KINDS
+from gpuctl.core.tally import total
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,10 +11,11 @@ from gpuctl.app.money import of_month
 from gpuctl.config.model import Settings
 from gpuctl.core.bill import bill, fixed
 from gpuctl.core.books import books
-from gpuctl.core.charges import Charge, total
+from gpuctl.core.charges import Charge
 from gpuctl.core.events import Event
 from gpuctl.core.rules import billing_zone
 from gpuctl.core.span import Month, Span
+from gpuctl.core.tally import total
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

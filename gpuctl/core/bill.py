@@ -8,12 +8,13 @@ from functools import partial
 from typing import NamedTuple
 
 from gpuctl.core.attribution import Attribution
-from gpuctl.core.charges import Charge, billed_parts, billed_span, charges_of, total
+from gpuctl.core.charges import Charge, billed_parts, billed_span, charges_of
 from gpuctl.core.events import Adjust, Ended, Event, Price, Settle, Split, Switch, Usage
 from gpuctl.core.kinds import Evidence, Market
 from gpuctl.core.pricebook import PriceBook
 from gpuctl.core.rules import billing_zone, rule_for
 from gpuctl.core.span import Month, Span, format_time
+from gpuctl.core.tally import total
 
 Window = Callable[[str | None], Span]
 """The span to look at, by provider: a billing month is not the same span on both clouds."""

@@ -71,16 +71,6 @@ class Charge(NamedTuple):
         return None if self.rate is None else self.units * Fraction(self.rate) / self.per
 
 
-def total(charges: Iterable[Charge]) -> Fraction:
-    """The exact sum of what is priced; what is not is `missing`'s to tell."""
-    by_divisor: dict[int, Fraction] = {}
-    for charge in charges:
-        if charge.rate is not None and not charge.free:
-            add = charge.units * Fraction(charge.rate)
-            by_divisor[charge.per] = by_divisor.get(charge.per, Fraction(0)) + add
-    return sum((amount / per for per, amount in by_divisor.items()), Fraction(0))
-
-
 def billed_span(usage: Usage, now: datetime) -> Span:
     """[start, start + max(minimum, run)); a run without an end is counted until `now`."""
     rule = rule_for(usage.provider, usage.kind)

@@ -9,10 +9,11 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import NamedTuple
 
-from gpuctl.core.charges import Charge, total
+from gpuctl.core.charges import Charge
 from gpuctl.core.kinds import Market, Unit
 from gpuctl.core.names import client_of
 from gpuctl.core.rounding import minor_units, round_half_up
+from gpuctl.core.tally import Tally
 
 
 class Terms(NamedTuple):
@@ -87,6 +88,8 @@ class Report(NamedTuple):
         return sum((account.absorbed for account in self.accounts), self.idle)
 
 
+_Groups = dict[str, list["_Thing"]]
+
 _UNATTRIBUTED = ""
 _IDLE = "~"
 """Sorts after every project: ties go to those who pay."""
@@ -96,11 +99,9 @@ def report(
     charges: Iterable[Charge], terms: Callable[[str], Terms], currency: str = "USD"
 ) -> Report:
     """Group, round, apply the terms. Runs on a client's own account are in no total."""
-    charges = list(charges)
-    mine = _grouped(charge for charge in charges if charge.payer is None)
-    theirs = _grouped(charge for charge in charges if charge.payer is not None)
+    mine, theirs = _grouped(charges)
     places = minor_units(currency)
-    rounded = spread({name: total(items) for name, items in mine.items()}, places)
+    rounded = spread({name: _cost(things) for name, things in mine.items()}, places)
     names = sorted({name for name in {*mine, *theirs} if name not in (_UNATTRIBUTED, _IDLE)})
     left = _Allowances(terms)
     accounts = []
@@ -108,7 +109,7 @@ def report(
         cost = rounded.get(name, Decimal(0))
         absorbed = left.absorb(name, cost)
         markup = round_half_up((cost - absorbed) * terms(name).markup, places)
-        items = mine.get(name, ())
+        group = mine.get(name, ())
         accounts.append(
             Account(
                 project=name,
@@ -116,9 +117,9 @@ def report(
                 absorbed=absorbed,
                 markup=markup,
                 billable=cost - absorbed + markup,
-                lines=tuple(_lines(items, cost, places)),
-                hours=_machine_hours(items),
-                own_account=round_half_up(total(theirs.get(name, ())), places),
+                lines=tuple(_lines(group, cost, places)),
+                hours=sum((thing.machine_hours for thing in group), Fraction(0)),
+                own_account=round_half_up(_cost(theirs.get(name, ())), places),
             )
         )
     return Report(
@@ -174,48 +175,99 @@ class _Allowances:
         return cost - recharged
 
 
-def _grouped(charges: Iterable[Charge]) -> dict[str, list[Charge]]:
-    groups: dict[str, list[Charge]] = {}
-    for charge in charges:
-        name = _IDLE if charge.absorbed else charge.project or _UNATTRIBUTED
-        groups.setdefault(name, []).append(charge)
-    return groups
+class _Thing:
+    """What goes into one line: the charges of a kind of thing on a market."""
 
+    __slots__ = ("_size", "_tally", "first", "notes", "tallies", "usages")
 
-def _lines(charges: Sequence[Charge], cost: Decimal, places: int) -> Iterable[Line]:
-    """The project's lines, which add up to its `cost` as that was rounded beside the others."""
-    groups: dict[tuple[str, str, str], list[Charge]] = {}
-    for charge in charges:
-        key = (charge.kind, charge.sku or "", charge.market.value if charge.market else "")
-        groups.setdefault(key, []).append(charge)
-    names = {"\x1f".join(key): items for key, items in sorted(groups.items())}
-    rounded = spread({name: total(items) for name, items in names.items()}, places, cost)
-    for name, items in names.items():
-        first = items[0]
-        rates = {charge.rate for charge in items}
-        yield Line(
-            kind=first.kind,
-            sku=first.sku,
-            market=first.market,
-            unit=first.unit,
-            amount=sum((charge.amount for charge in items), Fraction(0)),
-            rate=rates.pop() if len(rates) == 1 else None,
-            cost=rounded[name],
-            sessions=len({charge.usage for charge in items}),
-            note=_note(items),
+    def __init__(self, first: Charge) -> None:
+        self.first = first
+        self._size = first.quantity
+        self._tally = Tally()
+        self.tallies = {self._size: self._tally}
+        """By size: machine-hours are billed hours of so many cores at once."""
+        self.usages: set[str | None] = set()
+        self.notes: dict[str, None] = {}
+
+    def add(self, charge: Charge) -> None:
+        """Count one more."""
+        size = charge.quantity
+        if size != self._size:
+            self._size, self._tally = size, self.tallies.setdefault(size, Tally())
+        self._tally.add(charge)
+        self.usages.add(charge.usage)
+        if charge.note and charge.kind != "settle":
+            # A bill asks anew every day; the reasons of adjustments and corrections are few.
+            self.notes[charge.note] = None
+
+    @property
+    def cost(self) -> Fraction:
+        """USD, exact."""
+        return sum((tally.cost for tally in self.tallies.values()), Fraction(0))
+
+    @property
+    def amount(self) -> Fraction:
+        """Billed units."""
+        return sum((tally.amount for tally in self.tallies.values()), Fraction(0))
+
+    @property
+    def rate(self) -> Decimal | None:
+        """The one rate of all, if there is one."""
+        rates = {tally.rate for tally in self.tallies.values()}
+        return rates.pop() if len(rates) == 1 else None
+
+    @property
+    def machine_hours(self) -> Fraction:
+        """Hours of machines, each counted once: Google's are known by their cores."""
+        if self.first.kind not in ("compute", "vcpu"):
+            return Fraction(0)
+        return sum(
+            (tally.amount / Fraction(size) for size, tally in self.tallies.items() if size),
+            Fraction(0),
         )
 
 
-def _note(charges: Iterable[Charge]) -> str | None:
-    """The reasons of adjustments and corrections, each once; a bill asks anew every day."""
-    notes = dict.fromkeys(c.note for c in charges if c.note and c.kind != "settle")
-    return "; ".join(notes) or None
-
-
-def _machine_hours(charges: Iterable[Charge]) -> Fraction:
-    """Hours of machines, each counted once: Google's are known by their cores."""
-    hours = Fraction(0)
+def _grouped(charges: Iterable[Charge]) -> tuple[_Groups, _Groups]:
+    """By project, in one go over them: on our own accounts, and on the clients' own."""
+    things: dict[tuple[bool, str, str, str | None, bool, bool], _Thing] = {}
     for charge in charges:
-        if charge.kind in ("compute", "vcpu") and charge.quantity:
-            hours += charge.amount / Fraction(charge.quantity)
-    return hours
+        name = _IDLE if charge.absorbed else charge.project or _UNATTRIBUTED
+        # Not the market itself: an enumeration's hash is computed in Python, a million times.
+        market = charge.market
+        spot, none = market is Market.SPOT, market is None
+        key = (charge.payer is None, name, charge.kind, charge.sku, spot, none)
+        thing = things.get(key)
+        if thing is None:
+            thing = things[key] = _Thing(charge)
+        thing.add(charge)
+    mine: _Groups = {}
+    theirs: _Groups = {}
+    for (own, name, *_), thing in things.items():
+        (mine if own else theirs).setdefault(name, []).append(thing)
+    return mine, theirs
+
+
+def _cost(things: Iterable[_Thing]) -> Fraction:
+    return sum((thing.cost for thing in things), Fraction(0))
+
+
+def _lines(group: Sequence[_Thing], cost: Decimal, places: int) -> Iterable[Line]:
+    """The project's lines, which add up to its `cost` as that was rounded beside the others."""
+    things: dict[str, _Thing] = {}
+    for thing in group:
+        first = thing.first
+        market = first.market.value if first.market else ""
+        things["\x1f".join((first.kind, first.sku or "", market))] = thing
+    rounded = spread({name: thing.cost for name, thing in things.items()}, places, cost)
+    for name, thing in sorted(things.items(), key=lambda item: item[0]):
+        yield Line(
+            kind=thing.first.kind,
+            sku=thing.first.sku,
+            market=thing.first.market,
+            unit=thing.first.unit,
+            amount=thing.amount,
+            rate=thing.rate,
+            cost=rounded[name],
+            sessions=len(thing.usages),
+            note="; ".join(thing.notes) or None,
+        )

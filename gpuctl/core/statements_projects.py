@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 
-from gpuctl.core.charges import Charge, total
+from gpuctl.core.charges import Charge
 from gpuctl.core.kinds import Market
 from gpuctl.core.report import Account, Line, Terms, spread
 from gpuctl.core.rounding import minor_units, round_half_up
@@ -14,6 +14,7 @@ from gpuctl.core.span import Span
 from gpuctl.core.statement import DaySpend, ProjectStatement, SessionLine, StatementLine
 from gpuctl.core.statements_facts import Customer, Described, Known, Rate
 from gpuctl.core.statements_sessions import Run, on_demand, price_steps, runs_of, spot_prices
+from gpuctl.core.tally import total
 
 _UNITS_PLACES = 6
 """Decimals of hours and other amounts, as AWS prints hours."""

@@ -12,7 +12,7 @@ from fractions import Fraction
 from typing import Any, NamedTuple
 
 from gpuctl.core.attribution import cut
-from gpuctl.core.charges import Charge, total
+from gpuctl.core.charges import Charge
 from gpuctl.core.events import Event, Intent, Leased, Seen
 from gpuctl.core.kinds import EndedBy, Kind, Market, Priced, Unit
 from gpuctl.core.names import client_of
@@ -20,6 +20,7 @@ from gpuctl.core.pricebook import PriceBook
 from gpuctl.core.rules import MARKET_KINDS
 from gpuctl.core.span import Span
 from gpuctl.core.statement import PriceStep
+from gpuctl.core.tally import total
 
 AROUND = timedelta(minutes=15)
 """Disks and addresses are made before and removed after the machine that they belong to."""

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from gpuctl.core.errors import LedgerError
 from gpuctl.core.events import Event
 from gpuctl.core.ports import Ledger
+from gpuctl.core.span import Span
 from tests.app.conftest import Desk
 from tests.changed import changed
 

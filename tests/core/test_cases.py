@@ -10,7 +10,7 @@ import pytest
 
 from gpuctl.cli.money_shapes import cur_amount, cur_cost
 from gpuctl.core.bill import bill, fixed
-from gpuctl.core.charges import as_aws_prints, total
+from gpuctl.core.charges import as_aws_prints
 from gpuctl.core.events import Price, Usage
 from gpuctl.core.interchange import read_line
 from gpuctl.core.kinds import Kind, Market
@@ -18,6 +18,7 @@ from gpuctl.core.report import Terms, report
 from gpuctl.core.rounding import decimal_text, round_half_up
 from gpuctl.core.rules import rule_for
 from gpuctl.core.span import Span, parse_moment
+from gpuctl.core.tally import total
 
 BILLING = Path(__file__).parents[3] / "shared/data/billing"
 CASES = BILLING / "cases"

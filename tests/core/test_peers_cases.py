@@ -11,11 +11,11 @@ from fractions import Fraction
 import pytest
 
 from gpuctl.core.bill import bill, fixed
-from gpuctl.core.charges import total
 from gpuctl.core.events import Ended, Intent, Leased, Price, Usage
 from gpuctl.core.kinds import EndedBy, Evidence
 from gpuctl.core.report import Terms, report
 from gpuctl.core.span import Span
+from gpuctl.core.tally import total
 from tests.core.docledger import EVER, NOW, at, ledger, read
 
 HOUR = timedelta(hours=1)

@@ -18,7 +18,6 @@ from gpuctl.core.charges import (
     billed_span,
     by_month,
     charges_of,
-    total,
 )
 from gpuctl.core.events import Price, Split, Switch
 from gpuctl.core.kinds import Kind, Unit
@@ -27,6 +26,7 @@ from gpuctl.core.report import Terms, report, spread
 from gpuctl.core.rounding import round_half_up
 from gpuctl.core.rules import billing_zone
 from gpuctl.core.span import Month, Span
+from gpuctl.core.tally import total
 from tests.core import test_sustained
 from tests.core.examples import DECLARED, holds
 from tests.core.histories import histories, history

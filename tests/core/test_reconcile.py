@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from gpuctl.core.bill import bill, fixed
 from gpuctl.core.billed import Category
-from gpuctl.core.charges import total
 from gpuctl.core.errors import UsageProblem
 from gpuctl.core.events import Settle, Usage
 from gpuctl.core.kinds import EndedBy, Evidence, Kind, Market
@@ -18,6 +17,7 @@ from gpuctl.core.reconcile import Asking, reconcile
 from gpuctl.core.reconciliation import PARTS
 from gpuctl.core.rules import billing_zone
 from gpuctl.core.span import Month, Span, day_span
+from gpuctl.core.tally import total
 from tests.core.billdays import beside, billed, hour
 from tests.core.docledger import EVER, NOW, read
 from tests.core.stories import PROJECTS, RESOURCES, after, amounts, now, stories

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpuctl.core.bill import bill, fixed
-from gpuctl.core.charges import total
 from gpuctl.core.report import Terms, report, spread
 from gpuctl.core.rounding import minor_units, round_half_up
+from gpuctl.core.tally import total
 from tests.core.docledger import ledger
 from tests.core.stories import PROJECTS, now, stories, whole
 

@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpuctl.core.bill import bill, fixed, monthly
-from gpuctl.core.charges import total
 from gpuctl.core.events import Ended, Settle, Usage
 from gpuctl.core.interchange import RecordError, read_line, write_line
 from gpuctl.core.kinds import Evidence, Kind
 from gpuctl.core.settling import asked, holding, key_of
 from gpuctl.core.span import Month, Span
+from gpuctl.core.tally import total
 from tests.core.docledger import EVER, NOW, at, ledger, paid
 from tests.core.stories import BASES, after, amounts, moments, now, stories, whole
 

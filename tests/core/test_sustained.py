@@ -8,12 +8,12 @@ import pytest
 from hypothesis import strategies as st
 
 from gpuctl.core.bill import bill, fixed, monthly
-from gpuctl.core.charges import total
 from gpuctl.core.events import Usage
 from gpuctl.core.kinds import Kind, Market
 from gpuctl.core.report import Terms, report
 from gpuctl.core.span import Month, Span
 from gpuctl.core.sustained import part_off, seconds_off, tiers_of
+from gpuctl.core.tally import total
 from tests.core.docledger import EVER, NOW, at, ledger, read
 from tests.core.examples import holds
 

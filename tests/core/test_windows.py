@@ -10,11 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpuctl.core.bill import bill, fixed, monthly
-from gpuctl.core.charges import billed_span, is_waived, total
+from gpuctl.core.charges import billed_span, is_waived
 from gpuctl.core.events import Adjust, Price, Split, Switch, Usage
 from gpuctl.core.kinds import EndedBy, Kind, Market
 from gpuctl.core.rules import billing_zone
 from gpuctl.core.span import Month, Span
+from gpuctl.core.tally import total
 from tests.core.docledger import EVER, NOW, ledger
 from tests.core.stories import BASES, after, moments, now, stories, whole
 
