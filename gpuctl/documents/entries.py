@@ -66,7 +66,10 @@ def _why(project: ProjectStatement) -> str:
 
 
 def coins(amount: Decimal, places: int) -> str:
-    """An amount in plain digits, with at least the currency's decimals: `-1.50`, `300` for JPY."""
+    """An amount in plain digits, with at least the currency's decimals: `-1.50`, `300` for JPY.
+
+    Nothing is `0.00`, whatever the sign it was reckoned with.
+    """
     exponent = amount.as_tuple().exponent
     needed = -exponent if isinstance(exponent, int) else 0
-    return f"{amount:.{max(places, needed)}f}"
+    return f"{amount or abs(amount):.{max(places, needed)}f}"
