@@ -143,3 +143,37 @@ def test_importing_twice_adds_nothing_and_export_gives_it_back(gpuctl, tmp_path)
     given = [json.loads(line) for line in (CASES / "09b.jsonl").read_text().splitlines()]
     assert [json.loads(line) for line in out.read_text().splitlines()] == given
     assert json.loads(gpuctl("ledger", "verify", "-o", "json"))["ok"] is True
+
+
+def test_sustained_use_is_a_credit_beside_the_list_price(gpuctl, tmp_path):
+    """Worked case 7: 400 hours of an N1 machine with a T4, in a month of 720."""
+    told = json.loads((BILLING / "cases.json").read_text())
+    book, expected = told["pricebook_gcp"], told["cases"][6]["expect"]
+    things = [("vcpu", "n1-core", "8", book["n1_core_h"]), ("ram", "n1-ram", "30", "0.004237")]
+    things.append(("gpu", "nvidia-tesla-t4", "1", book["t4_h"]))
+    records = []
+    for kind, sku, size, usd in things:
+        thing = {"v": 1, "provider": "gcp", "region": "us-central1", "kind": kind, "sku": sku}
+        run = {"type": "usage", "id": f"u/{sku}", "account": "freelance-ml", "resource": "vm-1"}
+        run |= {"market": "on-demand", "quantity": size, "project": "acme/vision"}
+        run |= {"start": "2025-04-03T00:00:00Z", "end": "2025-04-19T16:00:00Z"}
+        price = {"type": "price", "id": f"p/{sku}", "unit": "hour", "usd": usd}
+        records += [thing | run, thing | price | {"from": "2024-01-01T00:00:00Z"}]
+    file = tmp_path / "ledger.jsonl"
+    file.write_text("".join(f"{json.dumps(record)}\n" for record in records))
+    gpuctl("ledger", "import", file)
+    spent = json.loads(gpuctl("spend", "-o", "json", "--month", "2025-04"))
+    assert Decimal(spent["total"]) == Decimal(expected["net"])
+    kinds = sums(spent["charges"], "kind")
+    assert kinds.pop("discount") == Decimal(expected["credit"])
+    assert sum(kinds.values()) == Decimal(expected["list"])
+    taken = [charge for charge in spent["charges"] if charge["kind"] == "discount"]
+    assert {charge["note"] for charge in taken} == {"sustained use"}
+    assert {charge["project"] for charge in taken} == {"acme/vision"}
+    weeks = [("2025-04-01", "2025-04-11"), ("2025-04-11", "2025-05-01")]
+    parts = [json.loads(gpuctl("spend", "-o", "json", "--from", a, "--to", b)) for a, b in weeks]
+    assert sum(Decimal(part["total"]) for part in parts) == Decimal(expected["net"])
+    (project,) = json.loads(gpuctl("report", "-o", "json", "--month", "2025-04"))["projects"]
+    assert project["cost"] == expected["cents"]
+    assert sum(Decimal(line["cost"]) for line in project["lines"]) == Decimal(expected["cents"])
+    assert Decimal(project["hours"]) == 400
