@@ -3,6 +3,7 @@
 import importlib
 import os
 import sys
+from decimal import Decimal
 
 import pytest
 
@@ -59,3 +60,16 @@ def test_every_benchmark_has_a_title_and_a_measure() -> None:
         module = importlib.import_module(f"benchmarks.{name}")
         assert isinstance(module.TITLE, str), name
         assert callable(module.measure), name
+
+
+def test_the_report_that_is_measured_comes_to_what_the_bare_loop_does() -> None:
+    from benchmarks import reporting
+
+    charges = [reporting._charge(number) for number in range(5_000)]
+    bare = reporting._bare(charges)
+    made = reporting._reported(charges)
+    assert [account.project for account in made.accounts] == sorted(bare)
+    for account in made.accounts:
+        assert abs(account.cost - bare[account.project]) < Decimal("0.01")
+    events = list(reporting._history())
+    assert len({event.id for event in events}) == len(events)
