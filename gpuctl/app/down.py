@@ -1,6 +1,6 @@
 """`down`: end what costs, see it ended, and say what it cost."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from fractions import Fraction
@@ -8,10 +8,10 @@ from fractions import Fraction
 from gpuctl.app import App
 from gpuctl.app.fleet import Shown, owner, pick, show
 from gpuctl.app.receipt import Receipt, receipt
-from gpuctl.app.settle import outcome_of
+from gpuctl.app.settle import note_outcome, outcome_of
 from gpuctl.app.sync import Synced, note_machine, sync
 from gpuctl.core.errors import Busy, GpuctlError, LedgerError, NotFound
-from gpuctl.core.events import Event, Intent
+from gpuctl.core.events import Intent
 from gpuctl.core.kinds import State
 from gpuctl.core.model import Down, Machine
 from gpuctl.core.ports import CloudRef, Provider
@@ -86,10 +86,11 @@ def _end(app: App, ref: CloudRef, machine: Machine, how: Down, errors: list[Gpuc
             at=app.clock(),
             machine=str(machine.id),
         )
-        _append(app, [intent], errors)
+        _tolerant(app, lambda: app.ledger.append([intent]), errors)
         with app.progress.step(f"ending {machine.name}"):
             provider.stop(machine.id, how)
-            _append(app, [outcome_of(app, intent, "done", machine=str(machine.id))], errors)
+            outcome = outcome_of(app, intent, "done", machine=str(machine.id))
+            _tolerant(app, lambda: note_outcome(app, outcome), errors)
             machine = _until_ended(app, provider, machine, how)
         app.reach.forget(machine.id, machine.name)
     return Ended(
@@ -99,9 +100,9 @@ def _end(app: App, ref: CloudRef, machine: Machine, how: Down, errors: list[Gpuc
     )
 
 
-def _append(app: App, events: Sequence[Event], errors: list[GpuctlError]) -> None:
+def _tolerant(app: App, write: Callable[[], object], errors: list[GpuctlError]) -> None:
     try:
-        app.ledger.append(events)
+        write()
     except LedgerError as error:
         app.progress.note(f"the ledger cannot be written, ending the machine all the same: {error}")
         errors.append(error)

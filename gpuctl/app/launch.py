@@ -1,15 +1,15 @@
 """The launch itself: offer after offer, each attempt in the ledger before it is sent."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from gpuctl.app import App
 from gpuctl.app.door import access_of
 from gpuctl.app.plan import Attempt, Plan
 from gpuctl.app.pricing import price_event
-from gpuctl.app.settle import outcome_of
+from gpuctl.app.settle import note_outcome, outcome_of
 from gpuctl.app.sync import note_machine
 from gpuctl.core.errors import CannotFill, GpuctlError, NoZoneCapacity, UnknownOutcome
-from gpuctl.core.events import Event, Intent, Leased
+from gpuctl.core.events import Event, Intent, Leased, Outcome
 from gpuctl.core.kinds import Kind, Market, Priced, Unit
 from gpuctl.core.model import Machine, Offer, Order, PricePoint
 from gpuctl.core.offers import after
@@ -40,9 +40,18 @@ def attempt_of(offer: Offer, error: CannotFill | None = None) -> Attempt:
     )
 
 
-def launch(app: App, plan: Plan) -> tuple[Machine, list[Attempt]]:
-    """Offer after offer until one is accepted; each attempt is in the ledger before it is sent."""
+class Overtaken(GpuctlError):
+    """Another command is starting a machine of that name right now: look again."""
+
+
+def launch(app: App, plan: Plan, known: Collection[str]) -> tuple[Machine, list[Attempt]]:
+    """Offer after offer until one is accepted; each attempt is in the ledger before it is sent.
+
+    `known` are the intents that were in the ledger when the plan was made. Overtaken when another
+    command wrote one for a machine of that name since: in the ledger one of them comes first.
+    """
     provider = app.clouds.connect(plan.ref)
+    mine: set[str] = set()
     lease = _lease(app, plan)
     app.ledger.append([lease])
     attempts = list(plan.skipped)
@@ -56,11 +65,15 @@ def launch(app: App, plan: Plan) -> tuple[Machine, list[Attempt]]:
             id=order.token, lease=lease.id, verb="start", at=app.clock(), order=write_order(order)
         )
         app.ledger.append([intent])
+        mine.add(intent.id)
+        if _is_second(app, plan, intent, {*known, *mine}):
+            note_outcome(app, outcome_of(app, intent, "failed", code="overtaken"))
+            raise Overtaken(f"another command is starting {plan.name}")
         try:
             with app.progress.step(f"asking for {offer.type} {offer.market} in {offer.zone}"):
                 machine = provider.start(order)
         except CannotFill as error:
-            app.ledger.append([outcome_of(app, intent, "failed", code=error.code)])
+            note_outcome(app, outcome_of(app, intent, "failed", code=error.code))
             app.progress.note(f"{offer.type} in {offer.zone}: {error.message}")
             attempts.append(attempt_of(offer, error))
             offers, last = list(after(offers, offer, error)), error
@@ -68,13 +81,32 @@ def launch(app: App, plan: Plan) -> tuple[Machine, list[Attempt]]:
             raise
         except GpuctlError as error:
             # Refused for a reason no other offer can mend: the cloud did nothing.
-            app.ledger.append([outcome_of(app, intent, "failed", code=type(error).__name__)])
+            note_outcome(app, outcome_of(app, intent, "failed", code=type(error).__name__))
             raise
         else:
             attempts.append(attempt_of(offer))
             _record(app, plan, intent, offer, machine)
             return machine, attempts
     raise NothingStarted(_all_refused(plan, attempts, last), attempts)
+
+
+def _is_second(app: App, plan: Plan, intent: Intent, known: Collection[str]) -> bool:
+    """Whether the ledger has an order for that name before this one, of which nobody knew.
+
+    The ledger has one order for all its writers: of any two, one sees the other's.
+    """
+    events = app.ledger.events()
+    before = events[: events.index(intent)]
+    named = {e.id for e in before if isinstance(e, Leased) and e.name == plan.name}
+    failed = {e.intent for e in events if isinstance(e, Outcome) and e.result == "failed"}
+    return any(
+        isinstance(event, Intent)
+        and event.verb == "start"
+        and event.lease in named
+        and event.id not in known
+        and event.id not in failed
+        for event in before
+    )
 
 
 def _lease_for(app: App, plan: Plan, lease: Leased, offer: Offer) -> Leased:
@@ -103,8 +135,8 @@ def _all_refused(plan: Plan, attempts: Sequence[Attempt], last: CannotFill | Non
 
 def _record(app: App, plan: Plan, intent: Intent, offer: Offer, machine: Machine) -> None:
     """The cloud has accepted: outcome, runs, owner and the prices that are known already."""
-    facts: list[Event] = [outcome_of(app, intent, "done", machine=str(machine.id))]
-    app.ledger.append([*facts, *_offer_prices(plan, offer)])
+    outcome = outcome_of(app, intent, "done", machine=str(machine.id))
+    note_outcome(app, outcome, _offer_prices(plan, offer))
     known = note_machine(app, machine, plan.ref.payer)
     app.ledger.append(switches(known, str(machine.id), plan.project, app.clock()))
 

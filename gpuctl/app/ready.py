@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 
 from gpuctl.app import App
-from gpuctl.app.settle import outcome_of
+from gpuctl.app.settle import note_outcome, outcome_of
 from gpuctl.app.sync import note_machine
 from gpuctl.config.template import Template
 from gpuctl.core.books import books
@@ -133,4 +133,4 @@ def _end(app: App, provider: Provider, machine: Machine) -> None:
         provider.stop(machine.id, Down.END)
         raise
     provider.stop(machine.id, Down.END)
-    app.ledger.append([outcome_of(app, intent, "done", machine=str(machine.id))])
+    note_outcome(app, outcome_of(app, intent, "done", machine=str(machine.id)))

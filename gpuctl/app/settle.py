@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from gpuctl.app import App
 from gpuctl.core.books import Books, books
-from gpuctl.core.errors import GpuctlError
+from gpuctl.core.errors import GpuctlError, LedgerError
 from gpuctl.core.events import Event, Intent, Outcome
 from gpuctl.core.model import Down, Machine
 from gpuctl.core.orders import read_order
@@ -28,7 +28,7 @@ def settle(
     The machines that were found though no listing shows them yet come back too: whoever is about
     to start one must not take them for absent.
     """
-    facts: list[Event] = []
+    settled = False
     unlisted: list[Machine] = []
     for intent in known.unsettled:
         lease = known.leases.get(intent.lease)
@@ -41,15 +41,29 @@ def settle(
                 if machine is None:
                     machine = app.clouds.connect(ref).find(read_order(intent.order))
                     unlisted += [machine] if machine is not None else []
-                facts += _settle_start(app, known, intent, machine)
+                outcome, taken = _settle_start(app, known, intent, machine)
             else:
-                facts.append(_settle_stop(app, known, intent, machines, ref))
+                outcome, taken = _settle_stop(app, known, intent, machines, ref), ()
         except GpuctlError as error:
             app.progress.note(f"an open {intent.verb} could not be settled: {error.message}")
-    if not facts:
-        return known, ()
-    app.ledger.append(facts)
-    return books(app.ledger.events()), unlisted
+            continue
+        if outcome is not None:
+            note_outcome(app, outcome, taken)
+            settled = True
+    return (books(app.ledger.events()), unlisted) if settled else (known, ())
+
+
+def note_outcome(app: App, outcome: Outcome, facts: Sequence[Event] = ()) -> None:
+    """Write what came of an intent, with the facts that go with it.
+
+    Another command at the same time may have found it out before: then its word stands.
+    """
+    try:
+        app.ledger.append([outcome, *facts])
+    except LedgerError:
+        if any(outcome.intent == open_.id for open_ in books(app.ledger.events()).unsettled):
+            raise
+        app.ledger.append(facts)
 
 
 def _listed(intent: Intent, machines: Sequence[Machine]) -> Machine | None:
@@ -58,16 +72,16 @@ def _listed(intent: Intent, machines: Sequence[Machine]) -> Machine | None:
 
 def _settle_start(
     app: App, known: Books, intent: Intent, machine: Machine | None
-) -> Sequence[Event]:
+) -> tuple[Outcome | None, Sequence[Event]]:
     if machine is not None:
         app.progress.note(f"found {machine.name} ({machine.id.native}) of an interrupted up")
         project = known.leases[intent.lease].project
         # A VM that was started again: what stood before (its disk) goes over to the new lease.
         taken = switches(known, str(machine.id), project, intent.at)
-        return [outcome_of(app, intent, "done", machine=str(machine.id)), *taken]
+        return outcome_of(app, intent, "done", machine=str(machine.id)), taken
     if app.clock() - intent.at < GIVE_UP:
-        return []
-    return [outcome_of(app, intent, "failed", code="never-launched")]
+        return None, ()
+    return outcome_of(app, intent, "failed", code="never-launched"), ()
 
 
 def _settle_stop(

@@ -10,7 +10,7 @@ from gpuctl.app.pricing import record_prices
 from gpuctl.app.settle import settle
 from gpuctl.core import sync as core
 from gpuctl.core.books import Books, books
-from gpuctl.core.errors import GpuctlError, NotFound
+from gpuctl.core.errors import GpuctlError, LedgerError, NotFound
 from gpuctl.core.kinds import State
 from gpuctl.core.model import Down, Ending, Leftover, Machine
 from gpuctl.core.ports import CloudRef, Provider
@@ -64,7 +64,7 @@ def sync(app: App, *, refs: Sequence[CloudRef] | None = None, leftovers: bool = 
         unsure=frozenset(after_them.unsure),
         payers={key: ref.payer for key, ref in found.items() if ref.payer is not None},
     )
-    app.ledger.append(core.plan(before, sighting))
+    _append_news(app, before, sighting)
     after = books(app.ledger.events())
     record_prices(app, after, found)
     _tidy(app, before, machines, found)
@@ -112,8 +112,22 @@ def note_machine(app: App, machine: Machine, payer: str | None) -> Books:
         machines=[machine],
         payers={} if payer is None else {key: payer},
     )
-    app.ledger.append(core.plan(known, sighting))
+    _append_news(app, known, sighting)
     return books(app.ledger.events())
+
+
+def _append_news(app: App, known: Books, sighting: core.Sighting) -> None:
+    """Append what is new; decided anew where another command has written in the meantime."""
+    while True:
+        try:
+            app.ledger.append(core.plan(known, sighting))
+        except LedgerError:
+            fresh = books(app.ledger.events())
+            if fresh == known:
+                raise
+            known = fresh
+        else:
+            return
 
 
 def _distinct(machines: Iterable[Machine]) -> list[Machine]:

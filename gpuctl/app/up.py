@@ -9,19 +9,18 @@ from fractions import Fraction
 
 from gpuctl.app import App
 from gpuctl.app.fleet import Shown, owner, show
-from gpuctl.app.launch import NothingStarted, attempt_of, launch
+from gpuctl.app.launch import NothingStarted, Overtaken, attempt_of, launch
 from gpuctl.app.plan import Attempt, Plan, make_plan
 from gpuctl.app.pricing import record_prices
 from gpuctl.app.ready import set_up, wait_until_ready
 from gpuctl.app.sync import Synced, note_machine, sync
 from gpuctl.config.template import Template
 from gpuctl.core.errors import CannotFill, ListingIncomplete, UsageProblem
-from gpuctl.core.events import Intent
 from gpuctl.core.kinds import State
 from gpuctl.core.model import Machine, Offer, Want
 from gpuctl.core.names import client_of
 from gpuctl.core.ports import CloudRef
-from gpuctl.core.sync import PATIENCE
+from gpuctl.core.sync import PATIENCE, is_young
 
 __all__ = ["Asked", "NothingStarted", "Up", "apply_flags", "next_name", "up"]
 
@@ -71,6 +70,8 @@ def up(app: App, asked: Asked, confirm: Callable[[Plan], bool]) -> Up:
             continue
         try:
             return _try_offers(app, asked, confirm, (synced, offers, want, ref))
+        except Overtaken as other:
+            app.progress.note(f"{other.message}; looking again")
         except NothingStarted as error:
             if until is None or app.clock() >= until:
                 raise
@@ -138,16 +139,25 @@ def _fits(synced: Synced, asked: Asked, machine: Machine) -> bool:
 def _in_doubt(synced: Synced, asked: Asked) -> bool:
     """Whether such a machine was just ordered, and may exist though nobody shows it yet."""
 
-    def same(intent: Intent) -> bool:
-        lease = synced.books.leases.get(intent.lease)
-        if intent.verb != "start" or lease is None:
+    def same(lease_id: str) -> bool:
+        lease = synced.books.leases.get(lease_id)
+        if lease is None:
             return False
         if asked.name is not None:
             return lease.name == asked.name
         return (lease.project, lease.template) == (asked.project, asked.template.name)
 
-    return any(
-        same(intent) and synced.at - intent.at < PATIENCE for intent in synced.books.unsettled
+    ordered = any(
+        intent.verb == "start" and same(intent.lease) and synced.at - intent.at < PATIENCE
+        for intent in synced.books.unsettled
+    )
+    listed = {str(machine.id) for machine in synced.machines}
+    return ordered or any(
+        machine_id not in listed
+        and seen.snapshot.get("state") in (State.STARTING, State.RUNNING)
+        and same(str(seen.snapshot.get("lease")))
+        and is_young(synced.books, machine_id, synced.at)
+        for machine_id, seen in synced.books.seen.items()
     )
 
 
@@ -193,7 +203,7 @@ def _try_offers(
         raise NothingStarted(error, skipped) from error
     if not confirm(plan) or asked.dry_run:
         return Up(machine=None, attempts=plan.skipped, plan=plan)
-    machine, attempts = launch(app, plan)
+    machine, attempts = launch(app, plan, synced.books.intents)
     if not asked.detach:
         machine = wait_until_ready(app, ref, machine)
         if plan.adopted is None:

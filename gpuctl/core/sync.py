@@ -20,6 +20,8 @@ from gpuctl.core.span import format_time
 
 PATIENCE = timedelta(seconds=60)
 """Two looks at least so far apart count as two (EC2 developer guide, "Eventual consistency")."""
+YOUNG = timedelta(minutes=5)
+"""So long EC2 may fail to show what it has launched (the same page); others take seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -324,7 +326,11 @@ def _of_unlisted(books: Books, machine_id: str, sighting: Sighting) -> Iterator[
         id=f"missed/{machine_id}/{format_time(sighting.at)}", machine=machine_id, at=sighting.at
     )
     ending = sighting.endings.get(machine_id)
-    twice = first_missed is not None and sighting.at - first_missed >= PATIENCE
+    twice = (
+        first_missed is not None
+        and sighting.at - first_missed >= PATIENCE
+        and not is_young(books, machine_id, sighting.at)
+    )
     if ending is None and not twice and not _overdue(books, machine_id, sighting.at):
         return
     last = books.seen.get(machine_id)
@@ -340,6 +346,11 @@ def _of_unlisted(books: Books, machine_id: str, sighting: Sighting) -> Iterator[
     if last is not None:
         gone = replace(read_machine(last.snapshot), state=State.GONE, address=None)
         yield from _seen(books, gone, sighting.at)
+
+
+def is_young(books: Books, machine_id: str, at: datetime) -> bool:
+    """Whether it was launched so lately that not being listed says nothing about it."""
+    return any(usage.machine == machine_id and at - usage.start < YOUNG for usage in books.open)
 
 
 def _overdue(books: Books, machine_id: str, at: datetime) -> bool:

@@ -268,7 +268,7 @@ def test_a_run_of_a_machine_that_was_never_seen_needs_two_looks(desk: Desk) -> N
     desk.app.ledger.append([other])
     desk.sync()
     assert "u/imported" in {usage.id for usage in desk.books.open}
-    desk.clock.tick(minutes=2)
+    desk.clock.tick(minutes=6)
     desk.sync()
     assert "u/imported" not in {usage.id for usage in desk.books.open}
 

@@ -4,7 +4,9 @@ from datetime import timedelta
 
 import pytest
 
-from gpuctl.core.errors import UnknownOutcome
+from gpuctl.app.plan import Plan
+from gpuctl.app.settle import note_outcome, outcome_of
+from gpuctl.core.errors import Denied, LedgerError, UnknownOutcome
 from gpuctl.core.events import Intent, Switch, Usage
 from gpuctl.core.kinds import Kind, State
 from gpuctl.core.model import Down
@@ -70,6 +72,62 @@ def test_a_machine_that_only_its_token_finds_is_not_started_twice(
     again = desk.up(detach=True)
     assert again.existed
     assert (len(desk.aws.vms), desk.books.unsettled) == (1, ())
+
+
+def test_a_machine_that_was_accepted_and_is_not_shown_yet_is_waited_for(desk: Desk) -> None:
+    desk.aws.hidden = timedelta(minutes=4)
+    desk.machine(detach=True)
+    again = desk.up(detach=True)
+    assert again.existed
+    assert len(desk.aws.vms) == 1
+
+
+@pytest.mark.parametrize("name", ["box", None])
+def test_of_two_at_once_one_starts_a_machine_and_the_other_finds_it(
+    desk: Desk, name: str | None
+) -> None:
+    """The other's comes while this one asks its user."""
+
+    def thinking(plan: Plan) -> bool:
+        desk.machine(name=name, detach=True)
+        return True
+
+    found = desk.up(name=name, detach=True, confirm=thinking)
+    assert found.existed
+    assert len(desk.aws.vms) == 1
+    assert desk.outcomes == [("done", None), ("failed", "overtaken")]
+
+
+def test_who_was_overtaken_by_one_that_was_refused_starts_all_the_same(desk: Desk) -> None:
+    def thinking(plan: Plan) -> bool:
+        if not desk.outcomes:
+            desk.aws.launch_error = Denied("not allowed")
+            with pytest.raises(Denied):
+                desk.up(detach=True)
+            desk.aws.launch_error = None
+        return True
+
+    assert not desk.up(detach=True, confirm=thinking).existed
+    assert len(desk.aws.vms) == 1
+
+
+def test_an_outcome_that_another_command_found_out_first_stands(desk: Desk) -> None:
+    desk.up()
+    intent = desk.events(Intent)[0]
+    desk.clock.tick(seconds=1)
+    note_outcome(desk.app, outcome_of(desk.app, intent, "failed", code="never-launched"))
+    assert desk.outcomes == [("done", None)]
+
+
+def test_an_outcome_that_cannot_be_written_is_no_secret(desk: Desk) -> None:
+    desk.aws.lost_requests = 50
+    with pytest.raises(UnknownOutcome):
+        desk.up()
+    intent = desk.events(Intent)[0]
+    first = outcome_of(desk.app, intent, "done")
+    desk.app.ledger.append([first._replace(intent="another")])
+    with pytest.raises(LedgerError):
+        note_outcome(desk.app, outcome_of(desk.app, intent, "done"))
 
 
 def test_up_again_after_a_lost_request_waits_a_minute_and_starts_one(desk: Desk) -> None:

@@ -137,6 +137,15 @@ def test_missed_twice_apart_with_no_trace_left_ends_it_uncertainly():
     assert sum("is uncertain" in problem for problem in problems) == 3
 
 
+def test_what_was_just_launched_may_stay_hidden_for_five_minutes():
+    book = Notebook(lease())
+    book.look(1, VM)
+    assert kinds(book.look(2)) == [Missed]
+    assert kinds(book.look(4.5)) == [Missed]
+    assert book.open() == ALL
+    assert Ended in kinds(book.look(6))
+
+
 def test_only_misses_in_a_row_count():
     book = Notebook(lease())
     book.look(1, VM)
