@@ -7,6 +7,7 @@ from decimal import Decimal
 
 import pytest
 
+from benchmarks import reporting
 from benchmarks.__main__ import names
 from benchmarks.cpu import Command, interleaved
 from benchmarks.table import Row, table
@@ -63,8 +64,6 @@ def test_every_benchmark_has_a_title_and_a_measure() -> None:
 
 
 def test_the_report_that_is_measured_comes_to_what_the_bare_loop_does() -> None:
-    from benchmarks import reporting
-
     charges = [reporting._charge(number) for number in range(5_000)]
     bare = reporting._bare(charges)
     made = reporting._reported(charges)
