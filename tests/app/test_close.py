@@ -225,7 +225,8 @@ def test_of_two_closings_of_one_month_the_first_holds():
     book = Book([adjust("10", at(MARCH, 5))])
     first = closed(book).fact
     late = first._replace(id="other", at=first.at + timedelta(hours=1), costs={"acme/x": "7/1"})
-    assert closing.closes([late, first]) == {("acme", MARCH): first}
+    for order in ([late, first], [first, late]):
+        assert closing.closes(order) == {("acme", MARCH): first}
 
 
 # --- refusals -------------------------------------------------------------------------------
