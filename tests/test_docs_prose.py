@@ -213,6 +213,14 @@ def test_the_table_of_billing_rules_is_the_one_in_the_code():
     assert told == coded
 
 
+def test_each_billing_rule_names_the_vendors_pages_and_so_does_its_row():
+    for provider, kind, *_, source in table("docs/billing.md", "## The table"):
+        rule = rules.rule_for(code(provider)[0], Kind(code(kind)[0]))
+        assert rule.source
+        for title in rule.source.split("; "):
+            assert title in source, (provider, kind)
+
+
 def test_kinds_and_their_units_are_those_of_the_code():
     rows = table("docs/ledger.md", "## Interchange format")
     assert {code(row[0])[0]: code(row[3])[0] for row in rows} == {

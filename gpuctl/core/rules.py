@@ -1,9 +1,7 @@
 """How each cloud bills each kind of thing: one table, so that pricing a ledger loads no provider.
 
-Sources: AWS "Instance lifecycle" (billed states), "Billing for interrupted Spot Instances", EBS
-pricing page (per second, 60 s minimum, month of the calendar), "VPC billing and usage reports"
-(IPv4 per second); Google "VM instance pricing" (per second, one minute minimum), "Spot VMs
-pricing" (the price in effect while running), "Disks and images pricing".
+Each rule names the vendor's page that it is from. `docs/billing.md` has the same table with the
+addresses, and says what was measured on real bills and what is only read.
 """
 
 from decimal import Decimal
@@ -28,7 +26,7 @@ class Rule(NamedTuple):
     `minimum_s`: each run is billed at least so long. `waived_within_s`: a spot run that the
     provider itself ended sooner costs nothing. `free_per_month`: units that an account has
     free in each month, shared by use. `sustained_use`: some of it costs less the longer it is
-    used in a month, on demand (`core.sustained`).
+    used in a month, on demand (`core.sustained`). `source`: the vendor's pages, by title.
     """
 
     unit: Unit
@@ -37,6 +35,7 @@ class Rule(NamedTuple):
     waived_within_s: int = 0
     free_per_month: Decimal = Decimal(0)
     sustained_use: bool = False
+    source: str = ""
 
 
 _BILLING_ZONE = {"aws": "UTC", "gcp": "America/Los_Angeles"}
@@ -58,22 +57,51 @@ _UNIT = {
 
 _MINUTE = 60
 
+_AWS_TRAFFIC = "EC2 On-Demand pricing, data transfer"
+_GOOGLE_DISKS = "Disks and images pricing"
+_GOOGLE_NETWORK = "VPC network pricing"
+
+_EBS = Rule(unit=Unit.MONTH, minimum_s=_MINUTE, source="EBS pricing")
+"""Per second, a minute at least, over the seconds of the calendar month."""
+
+_GOOGLE_VM = Rule(
+    unit=Unit.HOUR,
+    minimum_s=_MINUTE,
+    sustained_use=True,
+    source="VM instance pricing; Spot VMs pricing; Sustained use discounts",
+)
+"""Per second from start to TERMINATED, a minute at least, at the price in effect while running."""
+
 _RULES: dict[tuple[str, Kind], Rule] = {
     ("aws", Kind.COMPUTE): Rule(
         unit=Unit.HOUR,
         minimum_s=_MINUTE,
         spot=SpotPricing.AT_INSTANCE_HOUR,
         waived_within_s=3_600,
+        source="Instance lifecycle; EC2 FAQs; Billing for interrupted Spot Instances",
     ),
-    ("aws", Kind.DISK): Rule(unit=Unit.MONTH, minimum_s=_MINUTE),
-    ("aws", Kind.DISK_IOPS): Rule(unit=Unit.MONTH, minimum_s=_MINUTE),
-    ("aws", Kind.DISK_THROUGHPUT): Rule(unit=Unit.MONTH, minimum_s=_MINUTE),
-    ("aws", Kind.IPV4): Rule(unit=Unit.HOUR, minimum_s=_MINUTE),
-    ("aws", Kind.EGRESS): Rule(unit=Unit.GB, free_per_month=Decimal(100)),
-    ("gcp", Kind.COMPUTE): Rule(unit=Unit.HOUR, minimum_s=_MINUTE),
-    ("gcp", Kind.VCPU): Rule(unit=Unit.HOUR, minimum_s=_MINUTE, sustained_use=True),
-    ("gcp", Kind.RAM): Rule(unit=Unit.HOUR, minimum_s=_MINUTE, sustained_use=True),
-    ("gcp", Kind.GPU): Rule(unit=Unit.HOUR, minimum_s=_MINUTE, sustained_use=True),
+    ("aws", Kind.DISK): _EBS,
+    ("aws", Kind.DISK_IOPS): _EBS,
+    ("aws", Kind.DISK_THROUGHPUT): _EBS,
+    ("aws", Kind.SNAPSHOT): Rule(unit=Unit.MONTH, source="EBS pricing"),
+    ("aws", Kind.OBJECT_STORAGE): Rule(unit=Unit.MONTH, source="S3 pricing"),
+    ("aws", Kind.IPV4): Rule(
+        unit=Unit.HOUR, minimum_s=_MINUTE, source="VPC billing and usage reports"
+    ),
+    ("aws", Kind.EGRESS): Rule(unit=Unit.GB, free_per_month=Decimal(100), source=_AWS_TRAFFIC),
+    ("aws", Kind.CROSS_AZ): Rule(unit=Unit.GB, source=_AWS_TRAFFIC),
+    ("gcp", Kind.COMPUTE): _GOOGLE_VM._replace(sustained_use=False),
+    ("gcp", Kind.VCPU): _GOOGLE_VM,
+    ("gcp", Kind.RAM): _GOOGLE_VM,
+    ("gcp", Kind.GPU): _GOOGLE_VM,
+    ("gcp", Kind.DISK): Rule(unit=Unit.MONTH, source=_GOOGLE_DISKS),
+    ("gcp", Kind.DISK_IOPS): Rule(unit=Unit.MONTH, source=_GOOGLE_DISKS),
+    ("gcp", Kind.DISK_THROUGHPUT): Rule(unit=Unit.MONTH, source=_GOOGLE_DISKS),
+    ("gcp", Kind.SNAPSHOT): Rule(unit=Unit.MONTH, source=_GOOGLE_DISKS),
+    ("gcp", Kind.OBJECT_STORAGE): Rule(unit=Unit.MONTH, source="Cloud Storage pricing"),
+    ("gcp", Kind.IPV4): Rule(unit=Unit.HOUR, source="External IP address pricing"),
+    ("gcp", Kind.EGRESS): Rule(unit=Unit.GB, source=_GOOGLE_NETWORK),
+    ("gcp", Kind.CROSS_AZ): Rule(unit=Unit.GB, source=_GOOGLE_NETWORK),
 }
 
 MARKET_KINDS = frozenset({Kind.COMPUTE, Kind.VCPU, Kind.RAM, Kind.GPU})
