@@ -5,11 +5,11 @@ from decimal import Decimal
 from fractions import Fraction
 
 from gpuctl.core.bill import bill, fixed
-from gpuctl.core.events import Adjust, Price, Split, Switch, Usage
+from gpuctl.core.events import Adjust, Price, Settle, Split, Switch, Usage
 from gpuctl.core.kinds import EndedBy, Kind, Market
 from gpuctl.core.rounding import decimal_text
-from gpuctl.core.rules import rule_for
-from gpuctl.core.span import Span
+from gpuctl.core.rules import billing_zone, rule_for
+from gpuctl.core.span import Span, day_span
 
 EVER = fixed(Span(datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)))
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
@@ -107,6 +107,13 @@ def _event(number, when, verb, words, events):
             return Adjust(
                 id=f"a{number}", project=NAMES.get(project, project), at=when, usd=Decimal(usd),
                 note="by hand",
+            )  # fmt: skip
+        case "settle", [resource, provider, kind, day, billed]:
+            stretch = day_span(at(day, "00:00").date(), billing_zone(provider))
+            return Settle(
+                id=f"b{number}", provider=provider, account="1", resource=resource,
+                kind=Kind(kind), since=stretch.start, until=stretch.end, billed=Decimal(billed),
+                at=when, source="bill",
             )  # fmt: skip
     raise AssertionError(f"not a line of a ledger: {verb} {words}")
 
