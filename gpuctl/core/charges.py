@@ -72,7 +72,11 @@ class Charge(NamedTuple):
 
 
 def billed_span(usage: Usage, now: datetime) -> Span:
-    """[start, start + max(minimum, run)); a run without an end is counted until `now`."""
+    """[start, start + max(minimum, run)); a run without an end is counted until `now`.
+
+    Sources: EC2 "Instance lifecycle", a one-minute minimum each time an instance is started;
+    "EBS pricing", 60 seconds at least; Google "VM instance pricing", a minimum of one minute.
+    """
     rule = rule_for(usage.provider, usage.kind)
     end = usage.end if usage.end is not None else max(usage.start, now)
     shortest = rule.minimum_s
@@ -83,7 +87,11 @@ def billed_span(usage: Usage, now: datetime) -> Span:
 
 
 def is_waived(usage: Usage) -> bool:
-    """AWS charges nothing for a spot run that AWS itself ended within the first hour."""
+    """AWS charges nothing for a spot run that AWS itself ended within the first hour.
+
+    Source: EC2 "Billing for interrupted Spot Instances", Linux. Disks, addresses and traffic are
+    charged whoever interrupts.
+    """
     rule = rule_for(usage.provider, usage.kind)
     return (
         usage.market is Market.SPOT
@@ -175,7 +183,11 @@ def _rate(book: PriceBook, thing: Priced, moment: datetime) -> Decimal | None:
 def _measured(
     usage: Usage, rule: Rule, stretch: Span, whole: Span, billed_part: FreeShares
 ) -> Iterator[tuple[Span, int, Fraction]]:
-    """Cut a stretch where its divisor changes: (piece, seconds of one unit, billed part)."""
+    """Cut a stretch where its divisor changes: (piece, seconds of one unit, billed part).
+
+    A month is the calendar's, on the provider's clocks. Sources: "EBS pricing" (price x GB x
+    seconds / seconds of the month), Google "Disks and images pricing"; rows of real bills of both.
+    """
     if rule.unit is Unit.HOUR:
         yield stretch, _HOUR, Fraction(1)
         return
