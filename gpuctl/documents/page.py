@@ -44,7 +44,6 @@ def draw(statement: Statement) -> bytes:
 
 
 def _page(made: Sheet) -> str:
-    title = f"{made.title}, {made.receiver.name}, {made.period}"
     sections = "".join(_section(one) for one in made.sections)
     return f"""<!doctype html>
 <html lang="en">
@@ -54,7 +53,7 @@ def _page(made: Sheet) -> str:
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="referrer" content="no-referrer">
 <meta name="robots" content="noindex">
-<title>{escape(title)}</title>
+<title>{escape(made.name)}</title>
 <style>
 {_style()}</style>
 </head>
@@ -166,7 +165,7 @@ def _table(table: Table) -> str:
     # The roles are said because the phone's layout takes tables apart, and some readers with it.
     head = "".join(
         f'<th scope="col" role="columnheader"{_kind(column)}>'
-        f"{escape(column.label)}{_small(column.under)}</th>"
+        f"{_soft(column.label)}{_small(column.under)}</th>"
         for column in table.columns
     )
     kind = "wide wordy" if table.wordy else "wide"

@@ -91,7 +91,7 @@ def _data(made: Sheet) -> dict[str, Any]:
     """What the template reads: the sheet's own names, `is` for the kind of a block."""
     return {
         **_plain(made),
-        "name": f"{made.title}, {made.receiver.name}, {made.period}",
+        "name": made.name,
         "author": made.sender.name if made.sender else "",
         "fonts": FONTS,
     }

@@ -136,3 +136,9 @@ class Sheet(NamedTuple):
     sections: tuple[Section, ...]
     head: str
     head_words: str
+
+    @property
+    def name(self) -> str:
+        """What the document is called in a list of documents."""
+        whole = f"{self.title}, {self.receiver.name}, {self.period}"
+        return whole.replace("\N{NO-BREAK SPACE}", " ")
