@@ -6,7 +6,13 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from gpuctl.app import money
-from gpuctl.app.statement import Books, Rates, known_client, open_books, statement_for
+from gpuctl.app.statement import (
+    Books,
+    Rates,
+    known_client,
+    open_books,
+    statement_for,
+)
 from gpuctl.config.model import Settings
 from gpuctl.core import closing
 from gpuctl.core.errors import GpuctlError, UsageProblem

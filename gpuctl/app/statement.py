@@ -98,13 +98,7 @@ def statement_for(
     month = books.period.month
     close = books.closed.get((client, month)) if month is not None else None
     if close is not None:
-        try:
-            return read_statement(close.statement)
-        except UnreadableStatement as error:
-            raise LedgerError(
-                f"the closing of {client}'s {close.month} cannot be read: {error}",
-                hint="gpuctl ledger verify",
-            ) from None
+        return statement_in(close)
     customer = _customer(client, settings, fee=month is not None)
     rate = None
     if customer.currency != "USD":
@@ -121,6 +115,17 @@ def statement_for(
         problems=tuple(problems_of(mine, books.usages)),
     )
     return statement_of(customer, _period(books.period), known, rate, now, head)
+
+
+def statement_in(close: Close) -> Statement:
+    """The statement that a closing keeps. LedgerError where it is none."""
+    try:
+        return read_statement(close.statement)
+    except UnreadableStatement as error:
+        raise LedgerError(
+            f"the closing of {close.client}'s {close.month} cannot be read: {error}",
+            hint="gpuctl ledger verify",
+        ) from None
 
 
 def narrowed(statement: Statement, project: str) -> Statement:

@@ -27,6 +27,7 @@ _MONEY = {
     "report": ("gpuctl.cli.money:report", "What each client pays, rounded once."),
     "budget": ("gpuctl.cli.money:budget", "Budgets, and what is left of them."),
     "reconcile": ("gpuctl.cli.reconcile:reconcile", "Settle the ledger against the real bill."),
+    "close": ("gpuctl.cli.close:close", "Freeze a client's month as it is sent."),
     "price": ("gpuctl.cli.price:price", "Prices the ledger knows, with their age and source."),
     "switch": ("gpuctl.cli.attribution:switch", "From now on a machine runs for another project."),
     "assign": ("gpuctl.cli.attribution:assign", "Say whose a resource's cost is."),

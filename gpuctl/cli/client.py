@@ -42,8 +42,10 @@ def add(session: Session, name: str, **flags: Any) -> int:
     from gpuctl.config.keys import CLIENT_POLICY
 
     checked_name(name)
-    keys = ("currency", "markup", "vat", "vat_rate", "contact")
-    keys += ("aws_profile", "aws_role", "gcp_project")
+    keys = (
+        *("currency", "markup", "vat", "vat_rate", "contact"),
+        *("aws_profile", "aws_role", "gcp_project"),
+    )
     given = {key: (f"--{key.replace('_', '-')}", flags[key]) for key in keys}
     given["name"] = ("--name", flags["title"])
     given["cap.month"] = ("--cap", flags["cap"])

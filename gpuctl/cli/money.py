@@ -3,11 +3,12 @@
 from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from gpuctl.cli.command import command
+from gpuctl.cli.command import asks, command
 from gpuctl.cli.completions import clients, projects
 from gpuctl.cli.render import Column, Record, emit, say
 from gpuctl.cli.session import Session
@@ -17,6 +18,9 @@ from gpuctl.core.errors import UsageProblem
 if TYPE_CHECKING:
     from gpuctl.app.money import Period
     from gpuctl.core.bill import Bill
+
+
+_FORMATS = ("text", "json", "md", "html", "pdf", "csv", "hledger", "beancount", "xero", "focus")
 
 
 def period_options(function: Any) -> Any:
@@ -159,6 +163,23 @@ def _sums(session: Session, rows: list[dict[str, Any]], by: str) -> None:
 @click.option("-p", "--project", shell_complete=projects, help="Only this project.")
 @click.option("--client", shell_complete=clients, help="Only this client's projects.")
 @period_options
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(_FORMATS),
+    help="A statement for the client (md, html, pdf), or for other programs.",
+)
+@click.option(
+    "--out",
+    metavar="FILE|DIR",
+    type=click.Path(path_type=Path),
+    help="Where to; a directory takes one file for each client.",
+)
+@click.option("--rate", metavar="R", help="The client's currency for one USD: 0.92, or 1/1.0842.")
+@click.option(
+    "--rates", metavar="FILE", type=click.Path(path_type=Path), help="A file of the ECB's rates."
+)
+@asks
 @command
 def report(
     session: Session,
@@ -167,13 +188,28 @@ def report(
     start: str | None,
     end: str | None,
     month: str | None,
+    form: str | None,
+    **how: Any,
 ) -> int:
-    """What each client pays, rounded once; printed lines add up to printed totals."""
+    """What each client pays, rounded once; printed lines add up to printed totals.
+
+    Without --format the report in USD. With one, a client's statement in its own currency: a
+    month that was closed as it was sent, any other as it stands.
+    """
     from gpuctl.app import money
     from gpuctl.cli.money_shapes import account_shape
     from gpuctl.core.span import format_time
 
     period = period_of(session, start, end, month)
+    if form == "json":
+        session.flag(output="json")
+    elif form not in (None, "text"):
+        from gpuctl.cli.documents import rates_of, send
+
+        rates = rates_of(session, how["rate"], how["rates"])
+        return send(session, form, period, rates, client=client, project=project, out=how["out"])
+    if any(how.values()):
+        raise UsageProblem("--out, --rate and --rates go with a document", hint="--format pdf")
     made = money.statement(
         session.ledger.events(),
         period,
