@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
+from functools import cache
 
 from hypothesis import strategies as st
 
@@ -343,11 +344,13 @@ HOSTILE = (
 )
 
 
+@cache  # a strategy costs more to make than to draw from
 def texts() -> st.SearchStrategy[str]:
     """Names that came from outside: anything that UTF-8 can hold."""
     return st.sampled_from(HOSTILE) | st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 
 
+@cache
 def slugs() -> st.SearchStrategy[str]:
     """The parts of project names, as their grammar has them."""
     return st.from_regex(r"[a-z0-9][a-z0-9-]{0,29}", fullmatch=True)
@@ -363,7 +366,7 @@ def statements(draw: st.DrawFn) -> Statement:
     projects = [draw(_projects(f"{client}/{name}", places)) for name in names]
     exchange = Exchange(
         currency,
-        draw(st.decimals("0.0001", "200", places=10)),
+        draw(_figures(1_000_000, 2_000_000_000_000, 10)),
         draw(st.dates(date(2020, 1, 1), date(2030, 1, 1))),
         draw(texts()),
         draw(texts()),
@@ -393,10 +396,17 @@ def statements(draw: st.DrawFn) -> Statement:
     )
 
 
+@cache
 def _amounts(places: int, least: int = -100_000) -> st.SearchStrategy[Decimal]:
-    return st.integers(least, 1_000_000).map(lambda units: Decimal(units).scaleb(-places))
+    return _figures(least, 1_000_000, places)
 
 
+@cache
+def _figures(least: int, most: int, places: int) -> st.SearchStrategy[Decimal]:
+    return st.integers(least, most).map(lambda units: Decimal(units).scaleb(-places))
+
+
+@cache
 def _moments() -> st.SearchStrategy[datetime]:
     return st.integers(0, 2_678_399).map(lambda s: MARCH[0].start + timedelta(seconds=s))
 
@@ -404,7 +414,7 @@ def _moments() -> st.SearchStrategy[datetime]:
 @st.composite
 def _sessions(draw: st.DrawFn, places: int) -> SessionLine:
     start, seconds = draw(_moments()), draw(st.integers(0, 500_000))
-    prices = sorted(draw(st.lists(st.decimals("0.0001", "99", places=4), max_size=2)))
+    prices = sorted(draw(st.lists(_figures(1, 990_000, 4), max_size=2)))
     compute = draw(_amounts(places, 0))
     ended = draw(st.booleans())
     return SessionLine(
@@ -443,8 +453,8 @@ def _projects(draw: st.DrawFn, name: str, places: int) -> ProjectStatement:
             sku=draw(st.none() | texts()),
             market=draw(st.none() | st.sampled_from(Market)),
             unit=draw(st.none() | st.sampled_from(Unit)),
-            amount=draw(st.decimals("0", "100000", places=6)),
-            rate=draw(st.none() | st.decimals("0", "99", places=6)),
+            amount=draw(_figures(0, 10**11, 6)),
+            rate=draw(st.none() | _figures(0, 99_000_000, 6)),
             cost=part,
             note=draw(st.none() | texts()),
         )
@@ -467,6 +477,6 @@ def _projects(draw: st.DrawFn, name: str, places: int) -> ProjectStatement:
         markup=markup,
         markup_rate=rate,
         billable=cost - absorbed + markup,
-        hours=draw(st.decimals("0", "744", places=6)),
+        hours=draw(_figures(0, 744_000_000, 6)),
         saved=draw(st.none() | _amounts(places)),
     )

@@ -6,7 +6,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
 from gpuctl.config.model import Xero
 from gpuctl.documents import draw
@@ -73,6 +73,7 @@ def test_without_vat_nothing_is_said_of_it():
 
 
 @given(statements())
+@settings(max_examples=60)
 def test_any_statement_is_invoiced_to_the_coin(made):
     found = rows(made)
     assert net(found) == made.net
