@@ -64,15 +64,20 @@ def dates(all_bars: Sequence[Bar], y: int) -> str:
     )
 
 
-def block(words: str, place: int, places: int, top: float, bottom: float, **look: str) -> str:
-    """A bar or a part of one, at the place-th of so many, at least as high as can be seen."""
+def block(words: str, place: int, places: int, ends: tuple[float, float], **look: str) -> str:
+    """A bar or a part of one, at the place-th of so many, at least as high as can be seen.
+
+    `ends` are where it begins, nearer to zero, and where it ends, in pixels down.
+    """
+    begin, end = ends
+    high = max(abs(end - begin), _LEAST)
     return titled(
         "rect",
         words,
         x=across((place + (1 - _SHARE) / 2) / places),
         width=across(_SHARE / places),
-        y=pixels(top),
-        height=pixels(max(bottom - top, _LEAST)),
+        y=pixels(begin if end > begin else begin - high),
+        height=pixels(high),
         **look,
     )
 
@@ -101,16 +106,16 @@ class Scale:
         """A line and a number for each step."""
         return "".join(self._line(self._low + i * self._step) for i in range(self._steps + 1))
 
+    def floor(self) -> str:
+        """The line at zero, to be drawn over the bars."""
+        y = pixels(self.y(Decimal(0)))
+        return element("line", class_="zero", x1=0, x2="100%", y1=y, y2=y)
+
     def _line(self, value: Decimal) -> str:
         y = self.y(value)
         text = f"{Decimal(decimal_text(abs(value))):,}"
         return element(
-            "line",
-            class_="grid" if value else "zero",
-            x1=0,
-            x2="100%",
-            y1=pixels(y),
-            y2=pixels(y),
+            "line", class_="grid", x1=0, x2="100%", y1=pixels(y), y2=pixels(y)
         ) + element(
             "text",
             f"{MINUS}{text}" if value < 0 else text,

@@ -60,12 +60,11 @@ def spend(name: str, days: Sequence[date], series: Sequence[Series], currency: s
                 f"{bar}: {series[k].label}, {money(part, currency)}",
                 i,
                 len(columns),
-                scale.y(max(base, base + part)),
-                scale.y(min(base, base + part)),
+                (scale.y(base), scale.y(base + part)),
                 **fill(name, k),
             )
             above, below = (above + part, below) if part > 0 else (above, below + part)
-    body += dates(across_days, _TOP + _COSTS + 16)
+    body += scale.floor() + dates(across_days, _TOP + _COSTS + 16)
     return Drawing(name, body, _TOP + _COSTS + _FOOT, _LEFT, series=len(series))
 
 
@@ -87,9 +86,9 @@ def machines(
     for i, (bar, value) in enumerate(zip(across_days, ran, strict=True)):
         if value:
             words = f"{bar}: {duration(round(value * 3600))}"
-            high = scale.y(value)
-            body += block(words, i, len(ran), high, scale.y(Decimal(0)), class_="hours")
-    body += dates(across_days, top + _HOURS + 16)
+            ends = (scale.y(Decimal(0)), scale.y(value))
+            body += block(words, i, len(ran), ends, class_="hours")
+    body += scale.floor() + dates(across_days, top + _HOURS + 16)
     series = max((stay.series + 1 for stay in stays), default=0)
     return Drawing(name, body, top + _HOURS + _FOOT, _LEFT, series=series)
 

@@ -11,6 +11,8 @@ from gpuctl.documents.charts import Series, Stay
 from gpuctl.documents.formats import amount, day, duration, money, plain, short_moment
 from gpuctl.documents.sheet import Block, Cell, Column, Figure, Key, Row, Section, Table
 
+_CLOCKS = {"aws": "UTC on AWS", "gcp": "Los Angeles time on Google Cloud"}
+
 
 def section(statement: Statement) -> Section:
     """Cost by day and project, with its table, and when which machine ran; may have no blocks."""
@@ -23,12 +25,13 @@ def section(statement: Statement) -> Section:
         )
         for project in statement.projects
     ]
+    stays = _stays(statement, days)
     if any(cost for one in series for cost in one.days.values()):
         blocks.append(_spend(statement, days, series))
-        blocks.append(_by_day(statement))
-    stays = _stays(statement, days)
     if stays:
         blocks.append(_machines(statement, days, series, stays))
+    if blocks:
+        blocks.append(_by_day(statement))
     return Section("over-time", "Over the period", "", tuple(blocks))
 
 
@@ -49,6 +52,8 @@ def _spend(statement: Statement, days: Sequence[date], series: Sequence[Series])
 
 
 def _keys(name: str, series: Sequence[Series]) -> tuple[Key, ...]:
+    if len(series) == 1:
+        return ()
     return tuple(
         Key(charts.swatch(f"{name}-key-{i}", i), label)
         for i, label in enumerate(charts.labels(series))
@@ -63,52 +68,56 @@ def _by(days: Sequence[date], statement: Statement) -> dict[date, Decimal]:
     return sums
 
 
+def _hours(statement: Statement) -> dict[date, Decimal]:
+    ran: dict[date, Decimal] = {}
+    for project in statement.projects:
+        for one in project.days:
+            ran[one.day] = ran.get(one.day, Decimal(0)) + one.hours
+    return ran
+
+
 def _by_day(statement: Statement) -> Table:
-    currency, projects = statement.currency, statement.projects
-    sums = _by((), statement)
-    of = [{one.day: one.cost for one in project.days} for project in projects]
-
-    def row(label: str, values: Sequence[Decimal], weight: str = "") -> Row:
-        cells = [Cell(amount(value, currency)) for value in values]
-        if len(projects) > 1:
-            cells.append(Cell(amount(sum(values, Decimal(0)), currency)))
-        return Row((Cell(label), *cells), weight)
-
-    nought = Decimal(0)
-    rows = [
-        row(day(when), [one.get(when, nought) for one in of]) for when in sorted(sums) if sums[when]
-    ]
-    foot = row("All days", [sum(one.values(), nought) for one in of], "total")
-    columns = [Column("Day")]
+    """The figures of both charts."""
+    currency, projects, nought = statement.currency, statement.projects, Decimal(0)
+    ran = {when: round(value * 3600) for when, value in _hours(statement).items()}
+    costs = [{one.day: one.cost for one in project.days} for project in projects]
+    columns = [Column("Day"), Column("Machine time", "h:mm:ss", number=True)]
     columns += [
         Column(plain(p.title or "") or plain(p.project), currency, number=True) for p in projects
     ]
     if len(projects) > 1:
         columns.append(Column("All projects", currency, number=True))
+
+    def row(label: str, seconds: int, values: Sequence[Decimal], weight: str = "") -> Row:
+        shown = [*values, sum(values, nought)] if len(projects) > 1 else values
+        cells = [Cell(amount(value, currency)) for value in shown]
+        return Row((Cell(label), Cell(duration(seconds)), *cells), weight)
+
+    rows = [
+        row(day(when), ran[when], [one.get(when, nought) for one in costs])
+        for when in sorted(ran)
+        if ran[when] or any(one.get(when) for one in costs)
+    ]
+    foot = row("All days", sum(ran.values()), [sum(one.values(), nought) for one in costs], "total")
     return Table(
-        "by-day",
-        "Cost by day",
-        tuple(columns),
-        tuple(rows),
-        (foot,),
-        folded="The figures, day by day",
+        "by-day", "Day by day", tuple(columns), tuple(rows), (foot,), "The figures, day by day"
     )
 
 
 def _machines(
     statement: Statement, days: Sequence[date], series: Sequence[Series], stays: Sequence[Stay]
 ) -> Figure:
-    ran: dict[date, Decimal] = {}
-    for project in statement.projects:
-        for one in project.days:
-            ran[one.day] = ran.get(one.day, Decimal(0)) + one.hours
+    ran = _hours(statement)
     busy = sum(1 for value in ran.values() if value)
     names = len({stay.machine for stay in stays})
     seconds = sum(stay.seconds for stay in stays)
     words = (
         f"{names} machine{'s' if names > 1 else ''} for {duration(seconds)} hours, on {busy} of "
-        f"{len(days)} days. Days are UTC on AWS, Los Angeles time on Google Cloud."
+        f"{len(days)} days."
     )
+    clocks = [_CLOCKS[span.provider] for span in statement.spans if span.provider in _CLOCKS]
+    if clocks:
+        words += f" Days are {' and '.join(clocks)}."
     keys = _keys("use", series)
     if any(stay.interrupted for stay in stays):
         keys += (Key(charts.mark("use-key-cut", "cut"), "interrupted by the provider"),)

@@ -263,11 +263,12 @@ def _terms(statement: Statement) -> Section:
             "Spot machines are spare capacity at a lower price, which the provider may take back. "
             "Saved is what the same time would have cost on demand, less what it cost."
         ),
-        (
+    ]
+    if any(span.provider == "aws" for span in statement.spans):
+        items.append(
             "A spot machine that AWS takes back within its first hour is free; its disk and "
             "address are not."
-        ),
-    ]
+        )
     items += [
         f"{provider(span.provider)} counts to this period what ran from {moment(span.start)} to "
         f"{moment(span.end)}."
