@@ -156,6 +156,22 @@ def test_spot_and_what_is_part_of_a_machine_type_have_none(events, charges):
 
 
 @ledger
+def test_spot_beside_the_same_on_demand_neither_gets_nor_makes_a_discount():
+    """
+    01-01 00:00      price gcp gpu nvidia-tesla-t4 on-demand 1
+    01-01 00:00      price gcp gpu nvidia-tesla-t4 spot 1
+    04-01 07:00      open vm-1 gcp/us-central1 gpu nvidia-tesla-t4 on-demand x1 acme/vision
+    04-08 19:00      close vm-1 user
+    04-08 19:00      open vm-2 gcp/us-central1 gpu nvidia-tesla-t4 spot x1 borealis/nlp
+    04-23 19:00      close vm-2 user
+    04-23 19:00      open vm-3 gcp/us-central1 gpu nvidia-tesla-t4 on-demand x1 acme/vision
+    05-01 07:00      close vm-3 user
+    = acme/vision 324
+    = borealis/nlp 360
+    """
+
+
+@ledger
 def test_the_month_is_los_angeles_own(events, charges):
     """
     01-01 00:00      price gcp gpu nvidia-tesla-t4 on-demand 1
