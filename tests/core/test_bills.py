@@ -10,7 +10,7 @@ from gpuctl.core.bill import bill, fixed
 from gpuctl.core.charges import as_aws_prints, billed_span
 from gpuctl.core.events import Price, Usage
 from gpuctl.core.kinds import Kind, Market, Unit
-from gpuctl.core.rules import rule_for
+from gpuctl.core.rules import address_sku, rule_for
 from gpuctl.core.span import Span
 from tests.core.docledger import EVER, NOW, at, ledger, paid
 
@@ -165,6 +165,98 @@ def test_a_month_is_the_real_one_of_each_clouds_own_clocks():
     = borealis/nlp 1
     = acme/audio 721
     """
+
+
+@ledger
+def test_a_day_of_storage_costs_more_in_a_shorter_month_and_least_where_clocks_go_back():
+    """
+    2024-01-01 00:00  price aws disk gp3 on-demand 1
+    2024-01-01 00:00  price gcp disk pd-ssd on-demand 1
+    2024-02-10 00:00  open vol-1 aws disk gp3 on-demand x29 leap/february
+    2024-02-11 00:00  close vol-1 user
+    2025-02-10 00:00  open vol-2 aws disk gp3 on-demand x28 plain/february
+    2025-02-11 00:00  close vol-2 user
+    2025-03-10 00:00  open vol-3 aws disk gp3 on-demand x31 utc/march
+    2025-03-11 00:00  close vol-3 user
+    2025-03-20 00:00  open d-1 gcp disk pd-ssd on-demand x743 pacific/march
+    2025-03-20 01:00  close d-1 user
+    2025-11-20 00:00  open d-2 gcp disk pd-ssd on-demand x721 pacific/november
+    2025-11-20 01:00  close d-2 user
+    2025-04-20 00:00  open d-3 gcp disk pd-ssd on-demand x720 pacific/april
+    2025-04-20 01:00  close d-3 user
+    = leap/february 1
+    = plain/february 1
+    = utc/march 1
+    = pacific/march 1
+    = pacific/november 1
+    = pacific/april 1
+    """
+
+
+@ledger
+def test_each_start_has_its_own_minimum_on_both_clouds():
+    """
+    01-01 00:00      price aws compute g5 on-demand 60
+    01-01 00:00      price gcp vcpu n1-core on-demand 60
+    01-01 00:00      price gcp disk pd-ssd on-demand 2592000
+    03-10 14:00      open i-1 aws compute g5 on-demand x1 acme/vision
+    03-10 14:00:20   close i-1 user
+    03-10 15:00      open i-1 aws compute g5 on-demand x1 acme/vision
+    03-10 15:00:59   close i-1 user
+    03-10 16:00      open i-1 aws compute g5 on-demand x1 acme/vision
+    03-10 16:01:01   close i-1 user
+    03-10 14:00      open vm-1 gcp vcpu n1-core on-demand x1 borealis/nlp
+    03-10 14:00:20   close vm-1 user
+    03-10 15:00      open vm-1 gcp vcpu n1-core on-demand x1 borealis/nlp
+    03-10 15:00:20   close vm-1 user
+    04-10 15:00      open disk-1 gcp disk pd-ssd on-demand x1 acme/audio
+    04-10 15:00:20   close disk-1 user
+    = acme/vision 3.0166666667
+    = borealis/nlp 2
+    = acme/audio 20
+    """
+
+
+@ledger
+def test_an_address_costs_what_its_state_costs_and_its_machine_is_bought_as():
+    """
+    01-01 00:00      price aws ipv4 in-use on-demand 0.005
+    01-01 00:00      price aws ipv4 idle on-demand 0.005
+    01-01 00:00      price gcp ipv4 in-use on-demand 0.005
+    01-01 00:00      price gcp ipv4 in-use-spot on-demand 0.0025
+    01-01 00:00      price gcp ipv4 idle on-demand 0.01
+    03-10 00:00      open eip-1 aws ipv4 in-use on-demand x1 acme/vision
+    03-11 00:00      close eip-1 user
+    03-11 00:00      open eip-1 aws ipv4 idle on-demand x1 acme/vision
+    03-12 00:00      close eip-1 user
+    03-10 00:00      open ip-1 gcp ipv4 in-use on-demand x1 borealis/nlp
+    03-11 00:00      close ip-1 user
+    03-11 00:00      open ip-1 gcp ipv4 idle on-demand x1 borealis/nlp
+    03-12 00:00      close ip-1 user
+    03-10 00:00      open ip-2 gcp ipv4 in-use-spot spot x1 acme/audio
+    03-11 00:00      close ip-2 user
+    = acme/vision 0.24
+    = borealis/nlp 0.36
+    = acme/audio 0.06
+    """
+    assert address_sku("gcp", Market.SPOT) == "in-use-spot"
+    assert address_sku("gcp", Market.ON_DEMAND) == "in-use"
+    assert {address_sku("aws", market) for market in Market} == {"in-use"}
+
+
+@ledger
+def test_the_free_traffic_is_the_whole_accounts_and_each_account_has_its_own(events, charges):
+    """
+    01-01 00:00      price aws egress internet on-demand 1
+    03-05 00:00      open net-1 aws/us-east-1 egress internet on-demand x110 acme/vision
+    03-06 00:00      close net-1 user
+    03-05 00:00      open net-2 aws/eu-west-1 egress internet on-demand x27.5 borealis/nlp
+    03-06 00:00      close net-2 user
+    = acme/vision 30
+    = borealis/nlp 7.5
+    """
+    apart = [e._replace(account=e.resource) if isinstance(e, Usage) else e for e in events]
+    assert paid(bill(apart, EVER, NOW).charges) == {"acme/vision": "10", "borealis/nlp": "0"}
 
 
 @ledger
