@@ -56,7 +56,7 @@ def _keys(session: Session) -> Iterable[Pair]:
 
 
 def _machines(session: Session) -> Iterable[Pair]:
-    if not has_ledger(session):
+    if not _at_hand(session):
         return
     from gpuctl.app.fleet import cached
     from gpuctl.core.books import books
@@ -66,7 +66,7 @@ def _machines(session: Session) -> Iterable[Pair]:
 
 
 def _skus(session: Session) -> Iterable[Pair]:
-    if not has_ledger(session):
+    if not _at_hand(session):
         return
     from gpuctl.core.events import Price
 
@@ -75,7 +75,12 @@ def _skus(session: Session) -> Iterable[Pair]:
 
 
 def has_ledger(session: Session) -> bool:
-    """Whether there is a ledger on this computer: looking at it must not make one."""
+    """Whether there is a ledger already: looking at it must not make a file."""
+    return session.paths.ledger.path is None or _at_hand(session)
+
+
+def _at_hand(session: Session) -> bool:
+    """Whether it is a file on this computer: a key pressed must not wait for a server."""
     path = session.paths.ledger.path
     return path is not None and path.exists()
 

@@ -11,10 +11,12 @@ from gpuctl.core.errors import UsageProblem
 
 if TYPE_CHECKING:
     from gpuctl.app import App
+    from gpuctl.app.stubborn import StubbornLedger
     from gpuctl.config.load import Config
     from gpuctl.config.model import Settings
     from gpuctl.config.paths import Paths
-    from gpuctl.core.ports import Clock
+    from gpuctl.core.ports import Clock, Ledger
+    from gpuctl.ledger.postgres import PostgresLedger
     from gpuctl.ledger.store import SqliteLedger
 
 
@@ -37,7 +39,7 @@ class Session:
         self._config: Config | None = None
         self._lenient: Config | None = None
         self._app: App | None = None
-        self._ledger: SqliteLedger | None = None
+        self._ledger: SqliteLedger | PostgresLedger | None = None
         self._clock: Clock | None = None
 
     @classmethod
@@ -150,7 +152,7 @@ class Session:
         return self.clock()
 
     @property
-    def ledger(self) -> "SqliteLedger":
+    def ledger(self) -> "SqliteLedger | PostgresLedger":
         """The ledger; no cloud is needed for it."""
         if self._ledger is None:
             from gpuctl.wiring import open_ledger
@@ -162,20 +164,25 @@ class Session:
     def app(self) -> "App":
         """Everything wired together; SDKs are imported when a cloud is first asked."""
         if self._app is None:
-            from gpuctl.cli.logs import set_up
-            from gpuctl.cli.progress import progress_for
-            from gpuctl.wiring import build
-
-            set_up(self.paths.logs, debug=self.debug)
-
-            self._app = build(
-                self.environ,
-                self.settings,
-                self.paths,
-                self.ledger,
-                progress_for(self.environ, terminal=self.stderr_is_terminal),
-            )
+            self._app = self._build(self.ledger)
         return self._app
+
+    def stubborn(self) -> "tuple[App, StubbornLedger]":
+        """The same on a ledger whose failures keep no machine alive; whoever uses it tells them."""
+        from gpuctl.app.stubborn import StubbornLedger
+
+        ledger = StubbornLedger(self.ledger)
+        self._app = self._build(ledger)
+        return self.app, ledger
+
+    def _build(self, ledger: "Ledger") -> "App":
+        from gpuctl.cli.logs import set_up
+        from gpuctl.cli.progress import progress_for
+        from gpuctl.wiring import build
+
+        set_up(self.paths.logs, debug=self.debug)
+        progress = progress_for(self.environ, terminal=self.stderr_is_terminal)
+        return build(self.environ, self.settings, self.paths, ledger, progress)
 
     @property
     def in_sandbox(self) -> bool:

@@ -4,7 +4,6 @@ Everything here is derived from the events and may be made again from them. A re
 wide costs a little reading; one too narrow would cost a charge: in doubt it is wide.
 """
 
-import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import TypeVar
@@ -31,28 +30,23 @@ from gpuctl.core.events import (
 from gpuctl.core.interchange import read_line
 from gpuctl.core.pricebook import price_key
 from gpuctl.core.span import Span, format_time
-
-SCHEMA = """
-CREATE TABLE months (month INTEGER, seq INTEGER, PRIMARY KEY (month, seq)) STRICT, WITHOUT ROWID;
-CREATE TABLE unended (seq INTEGER PRIMARY KEY, month INTEGER NOT NULL) STRICT;
-CREATE TABLE subjects (subject TEXT, seq INTEGER, PRIMARY KEY (subject, seq)) STRICT, WITHOUT ROWID;
-CREATE TABLE prices (key TEXT, since TEXT, seq INTEGER, PRIMARY KEY (key, since, seq))
-    STRICT, WITHOUT ROWID;
-"""
+from gpuctl.ledger.database import Database
 
 TABLES = ("months", "unended", "subjects", "prices")
 
 _MARGIN = timedelta(days=1)
 """Months are UTC here and Los Angeles at Google; a short run is billed a minute past its end."""
 _CHUNK = 500
+_USAGE = '"type":"usage"'
+"""How a canonical record says that it is a run."""
 
 _Item = TypeVar("_Item")
 
 
-def note(db: sqlite3.Connection, seq: int, event: Event) -> None:
+def note(db: Database, seq: int, event: Event) -> None:
     """Put a newly appended event where `about` finds it. Same transaction as the event."""
     for subject in _subjects(event):
-        db.execute("INSERT OR IGNORE INTO subjects VALUES (?, ?)", (subject, seq))
+        db.execute("INSERT INTO subjects VALUES (?, ?) ON CONFLICT DO NOTHING", (subject, seq))
     match event:
         case Usage():
             _note_usage(db, seq, event)
@@ -72,8 +66,8 @@ def note(db: sqlite3.Connection, seq: int, event: Event) -> None:
             pass
 
 
-def about(db: sqlite3.Connection, span: Span) -> Sequence[int]:
-    """The events that charges within `span` can depend on, oldest first: by their `seq`.
+def about(db: Database, span: Span) -> Sequence[tuple[int, str]]:
+    """The events that charges within `span` can depend on, oldest first: `seq` and body.
 
     Whole months, on both sides of the span: allowances and discounts are pooled by the month.
     """
@@ -86,11 +80,13 @@ def about(db: sqlite3.Connection, span: Span) -> Sequence[int]:
             (first, last, last),
         )
     }
-    found.update(_concerning(db, found))
-    return sorted(found)
+    rows = dict(_bodies(db, sorted(found)))
+    more = set(_concerning(db, rows.values())) - found
+    rows.update(_bodies(db, sorted(more)))
+    return sorted(rows.items())
 
 
-def touched(db: sqlite3.Connection, span: Span, after: int) -> bool:
+def touched(db: Database, span: Span, after: int) -> bool:
     """Whether an event later than `after` can matter to charges within `span`."""
     first, last = _month(span.start - _MARGIN), _month(span.end + _MARGIN)
     row = db.execute(
@@ -101,7 +97,7 @@ def touched(db: sqlite3.Connection, span: Span, after: int) -> bool:
     return row is not None
 
 
-def rebuild(db: sqlite3.Connection) -> None:
+def rebuild(db: Database) -> None:
     """Make the tables again from the events."""
     for table in TABLES:
         db.execute(f"DELETE FROM {table}")  # noqa: S608 - our own names
@@ -110,7 +106,7 @@ def rebuild(db: sqlite3.Connection) -> None:
         note(db, seq, read_line(body))
 
 
-def contents(db: sqlite3.Connection) -> Sequence[tuple[object, ...]]:
+def contents(db: Database) -> Sequence[tuple[object, ...]]:
     """All rows, in an order that only depends on them: to compare with those made again."""
     return [
         (table, *row)
@@ -138,27 +134,29 @@ def _subjects(event: Event) -> Iterator[str]:
             pass
 
 
-def _concerning(db: sqlite3.Connection, seqs: Iterable[int]) -> Iterator[int]:
-    """What was noted of the runs among `seqs`, and of their machines and leases."""
+def _concerning(db: Database, bodies: Iterable[str]) -> Iterator[int]:
+    """What was noted of the runs among them, and of their machines and leases."""
     names: set[str] = set()
-    for event in _events(db, sorted(seqs)):
-        if isinstance(event, Usage):
+    for body in bodies:
+        if _USAGE in body and isinstance(event := read_line(body), Usage):
             names.update(
                 name
                 for name in (event.id, event.resource, event.machine, event.session)
                 if name is not None
             )
     for chunk in _chunks(sorted(names)):
-        marks = ",".join("?" * len(chunk))
-        query = f"SELECT seq FROM subjects WHERE subject IN ({marks})"  # noqa: S608 - marks only
+        query = f"SELECT seq FROM subjects WHERE subject IN ({_marks(chunk)})"  # noqa: S608
         yield from (int(seq) for (seq,) in db.execute(query, chunk))
 
 
-def _events(db: sqlite3.Connection, seqs: Sequence[int]) -> Iterator[Event]:
+def _bodies(db: Database, seqs: Sequence[int]) -> Iterator[tuple[int, str]]:
     for chunk in _chunks(seqs):
-        marks = ",".join("?" * len(chunk))
-        query = f"SELECT body FROM events WHERE type = 'usage' AND seq IN ({marks})"  # noqa: S608
-        yield from (read_line(body) for (body,) in db.execute(query, chunk))
+        query = f"SELECT seq, body FROM events WHERE seq IN ({_marks(chunk)})"  # noqa: S608
+        yield from ((int(seq), body) for seq, body in db.execute(query, chunk))
+
+
+def _marks(chunk: Sequence[object]) -> str:
+    return ",".join("?" * len(chunk))
 
 
 def _chunks(items: Sequence[_Item]) -> Iterator[Sequence[_Item]]:
@@ -166,7 +164,7 @@ def _chunks(items: Sequence[_Item]) -> Iterator[Sequence[_Item]]:
         yield items[start : start + _CHUNK]
 
 
-def _note_usage(db: sqlite3.Connection, seq: int, usage: Usage) -> None:
+def _note_usage(db: Database, seq: int, usage: Usage) -> None:
     if usage.end is not None:
         _during(db, seq, usage.start, usage.end)
         return
@@ -186,7 +184,7 @@ def _note_usage(db: sqlite3.Connection, seq: int, usage: Usage) -> None:
         _from(db, seq, usage.start)
 
 
-def _note_end(db: sqlite3.Connection, seq: int, end: Ended) -> None:
+def _note_end(db: Database, seq: int, end: Ended) -> None:
     row = db.execute("SELECT seq, body FROM events WHERE id = ?", (end.usage,)).fetchone()
     usage = read_line(row[1]) if row is not None else None
     if not isinstance(usage, Usage):
@@ -198,7 +196,7 @@ def _note_end(db: sqlite3.Connection, seq: int, end: Ended) -> None:
     db.execute("DELETE FROM unended WHERE seq = ?", (row[0],))
 
 
-def _note_price(db: sqlite3.Connection, seq: int, price: Price) -> None:
+def _note_price(db: Database, seq: int, price: Price) -> None:
     """A price holds until the next of its key: then it leaves the unended."""
     key, since = "\x1f".join(str(part) for part in price_key(price)), format_time(price.since)
     before = db.execute(
@@ -208,7 +206,7 @@ def _note_price(db: sqlite3.Connection, seq: int, price: Price) -> None:
     after = db.execute(
         "SELECT since FROM prices WHERE key = ? AND since > ? ORDER BY since LIMIT 1", (key, since)
     ).fetchone()
-    db.execute("INSERT OR IGNORE INTO prices VALUES (?, ?, ?)", (key, since, seq))
+    db.execute("INSERT INTO prices VALUES (?, ?, ?) ON CONFLICT DO NOTHING", (key, since, seq))
     if before is not None:
         begun = datetime.fromisoformat(before[1])
         for (other,) in db.execute(
@@ -222,15 +220,18 @@ def _note_price(db: sqlite3.Connection, seq: int, price: Price) -> None:
         _from(db, seq, price.since)
 
 
-def _during(db: sqlite3.Connection, seq: int, start: datetime, end: datetime) -> None:
+def _during(db: Database, seq: int, start: datetime, end: datetime) -> None:
     db.executemany(
-        "INSERT OR IGNORE INTO months VALUES (?, ?)",
+        "INSERT INTO months VALUES (?, ?) ON CONFLICT DO NOTHING",
         [(month, seq) for month in range(_month(start), _month(max(start, end)) + 1)],
     )
 
 
-def _from(db: sqlite3.Connection, seq: int, start: datetime) -> None:
-    db.execute("INSERT OR REPLACE INTO unended VALUES (?, ?)", (seq, _month(start)))
+def _from(db: Database, seq: int, start: datetime) -> None:
+    db.execute(
+        "INSERT INTO unended VALUES (?, ?) ON CONFLICT (seq) DO UPDATE SET month = excluded.month",
+        (seq, _month(start)),
+    )
 
 
 def _month(moment: datetime) -> int:

@@ -1,4 +1,4 @@
-"""The tables of a ledger's file: made once, brought up to date with a copy kept aside."""
+"""The tables of a ledger's SQLite file: made once, brought up to date with a copy kept aside."""
 
 import contextlib
 import os
@@ -9,6 +9,7 @@ from pathlib import Path
 from gpuctl.core.errors import LedgerError
 from gpuctl.ledger import reach
 from gpuctl.ledger.chain import GENESIS, link
+from gpuctl.ledger.database import Database
 
 APPLICATION_ID = 0x67707563  # "gpuc"
 SCHEMA_VERSION = 2
@@ -27,6 +28,14 @@ CREATE TRIGGER events_are_never_changed BEFORE UPDATE ON events
     BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
 CREATE TRIGGER events_are_never_deleted BEFORE DELETE ON events
     BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
+"""
+
+_REACH = """
+CREATE TABLE months (month INTEGER, seq INTEGER, PRIMARY KEY (month, seq)) STRICT, WITHOUT ROWID;
+CREATE TABLE unended (seq INTEGER PRIMARY KEY, month INTEGER NOT NULL) STRICT;
+CREATE TABLE subjects (subject TEXT, seq INTEGER, PRIMARY KEY (subject, seq)) STRICT, WITHOUT ROWID;
+CREATE TABLE prices (key TEXT, since TEXT, seq INTEGER, PRIMARY KEY (key, since, seq))
+    STRICT, WITHOUT ROWID;
 """
 
 
@@ -48,7 +57,7 @@ def prepare(db: sqlite3.Connection, path: Path, install: str) -> None:
         if _versions(db)[0] == 0 and not db.execute("SELECT 1 FROM sqlite_schema").fetchone():
             _make(db, install)
         elif _versions(db) == (1, APPLICATION_ID):
-            _execute(db, reach.SCHEMA)
+            _execute(db, _REACH)
             reach.rebuild(db)
             db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         db.execute("COMMIT")
@@ -60,23 +69,24 @@ def prepare(db: sqlite3.Connection, path: Path, install: str) -> None:
         raise LedgerError(f"{path} is not a ledger of gpuctl")
 
 
-def install_problems(db: sqlite3.Connection) -> Iterator[str]:
+def install_problems(db: Database) -> Iterator[str]:
     """What is wrong with the installation's id."""
     facts = dict(db.execute("SELECT name, value FROM facts"))
     if facts.get("install-hash") != link(GENESIS, str(facts.get("install"))):
         yield "the installation's id was changed: its machines would not be known as ours"
 
 
-def reach_problems(db: sqlite3.Connection) -> Iterator[str]:
+def reach_problems(db: Database) -> Iterator[str]:
     """A report reads by the month: the tables it looks in must follow from the events."""
     with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as copy:
-        db.backup(copy)
-        found = reach.contents(copy)
+        _execute(copy, _EVENTS + _REACH)
+        rows = db.execute("SELECT seq, id, type, body, hash FROM events").fetchall()
+        copy.executemany("INSERT INTO events VALUES (?, ?, ?, ?, ?)", rows)
         try:
             reach.rebuild(copy)
         except ValueError:
             return  # an event cannot be read, which the walk along the chain has said
-        if found != reach.contents(copy):
+        if reach.contents(copy) != reach.contents(db):
             yield "which months an event belongs to does not follow from the events"
 
 
@@ -93,7 +103,7 @@ def make_private(target: Path) -> None:
 
 def _make(db: sqlite3.Connection, install: str) -> None:
     _execute(db, _EVENTS)
-    _execute(db, reach.SCHEMA)
+    _execute(db, _REACH)
     db.executemany(
         "INSERT INTO facts VALUES (?, ?)",
         [("install", install), ("install-hash", link(GENESIS, install))],

@@ -9,15 +9,11 @@ import os
 import sqlite3
 import stat
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 from gpuctl.core.errors import LedgerError
-from gpuctl.core.events import Event
-from gpuctl.core.interchange import RecordError, canonical, read_line, type_of
-from gpuctl.core.span import Span
-from gpuctl.ledger.chain import GENESIS, link
-from gpuctl.ledger.reach import about, note, touched
+from gpuctl.ledger.chained import ChainedLedger, follow
 from gpuctl.ledger.schema import install_problems, make_private, prepare, reach_problems
 from gpuctl.ledger.verdict import Verdict
 from gpuctl.ledger.walk import Walk
@@ -28,7 +24,7 @@ _BROKEN = (sqlite3.Error, OSError, UnicodeDecodeError)
 """How a damaged file shows itself; SQLite's own message may quote bytes that are no text."""
 
 
-class SqliteLedger:
+class SqliteLedger(ChainedLedger):
     """Events in a file. Every method may raise LedgerError, which names the file."""
 
     def __init__(self, path: Path, *, install: str) -> None:
@@ -43,66 +39,6 @@ class SqliteLedger:
         """Where the ledger is, for messages."""
         return str(self._path)
 
-    @property
-    def install(self) -> str:
-        """The id of this installation, made with the ledger; also in every machine's tags."""
-        with self._reading() as db:
-            row = db.execute("SELECT value FROM facts WHERE name = 'install'").fetchone()
-        return str(row[0])
-
-    @property
-    def head(self) -> str:
-        """The hash of the last event; 64 zeros when there is none."""
-        with self._reading() as db:
-            return _head(db)[1]
-
-    def events(self) -> Sequence[Event]:
-        """Everything, oldest first."""
-        with self._reading() as db:
-            rows = db.execute("SELECT seq, body FROM events ORDER BY seq").fetchall()
-        return [self._event(seq, body) for seq, body in rows]
-
-    def events_about(self, span: Span) -> Sequence[Event]:
-        """All that charges within `span` can depend on, oldest first: months, not years."""
-        with self._reading() as db:
-            find = "SELECT seq, body FROM events WHERE seq = ?"
-            rows = [db.execute(find, (seq,)).fetchone() for seq in about(db, span)]
-        return [self._event(seq, body) for seq, body in rows]
-
-    def touched(self, span: Span, since: str) -> bool:
-        """Whether anything that can matter to `span` was appended after the event `since`."""
-        with self._reading() as db:
-            row = db.execute("SELECT seq FROM events WHERE id = ?", (since,)).fetchone()
-            return row is None or touched(db, span, int(row[0]))
-
-    def append(self, events: Iterable[Event]) -> int:
-        """Add what is not there yet, durably, all or nothing; how many were new.
-
-        LedgerError when an id is there already with other content.
-        """
-        rows = [(event, canonical(event)) for event in events]
-        if not rows:
-            return 0
-        with self._writing() as db:
-            seq, head = _head(db)
-            added = 0
-            for event, body in rows:
-                known = db.execute("SELECT body FROM events WHERE id = ?", (event.id,)).fetchone()
-                if known is not None:
-                    if known[0] != body:
-                        raise LedgerError(
-                            f"{self._path}: event {event.id} is there already with other content",
-                            hint="gpuctl ledger verify",
-                        )
-                    continue
-                head, added = link(head, body), added + 1
-                db.execute(
-                    "INSERT INTO events (seq, id, type, body, hash) VALUES (?, ?, ?, ?, ?)",
-                    (seq + added, event.id, type_of(event), body, head),
-                )
-                note(db, seq + added, event)
-        return added
-
     def verify(self) -> Verdict:
         """Walk the chain and let SQLite check its own pages; says what is wrong.
 
@@ -114,8 +50,7 @@ class SqliteLedger:
                 for (says,) in db.execute("PRAGMA integrity_check"):
                     if says != "ok":
                         walk.problems.append(f"{self._path}: {says}")
-                for row in db.execute("SELECT seq, id, type, body, hash FROM events ORDER BY seq"):
-                    walk.step(*row)
+                follow(db, walk)
                 walk.problems += install_problems(db)
                 if not walk.problems:
                     walk.problems += reach_problems(db)
@@ -138,14 +73,6 @@ class SqliteLedger:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
-
-    def _event(self, seq: int, body: str) -> Event:
-        try:
-            return read_line(body)
-        except RecordError as error:
-            raise LedgerError(
-                f"{self._path}: event {seq} cannot be read: {error}", hint="gpuctl ledger verify"
-            ) from error
 
     @contextlib.contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
@@ -202,11 +129,6 @@ class SqliteLedger:
             db.close()
             raise
         return db
-
-
-def _head(db: sqlite3.Connection) -> tuple[int, str]:
-    row = db.execute("SELECT seq, hash FROM events ORDER BY seq DESC LIMIT 1").fetchone()
-    return (0, GENESIS) if row is None else (int(row[0]), str(row[1]))
 
 
 def _check_file(path: Path) -> None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from gpuctl.core.events import Leased
     from gpuctl.core.model import Machine
     from gpuctl.core.ports import Clock, Ledger, Progress, Sleep
+    from gpuctl.ledger.postgres import PostgresLedger
     from gpuctl.ledger.store import SqliteLedger
 
 
@@ -43,16 +44,14 @@ def new_id() -> str:
     return os.urandom(16).hex()
 
 
-def open_ledger(paths: Paths) -> SqliteLedger:
-    """The ledger of these paths; made at first use."""
-    from gpuctl.core.errors import UsageProblem
+def open_ledger(paths: Paths) -> SqliteLedger | PostgresLedger:
+    """The ledger of these paths, a file or a server; made at first use."""
+    if paths.ledger.path is None:
+        from gpuctl.ledger.postgres import PostgresLedger
+
+        return PostgresLedger(paths.ledger.url or "", install=new_id())
     from gpuctl.ledger.store import SqliteLedger
 
-    if paths.ledger.path is None:
-        raise UsageProblem(
-            f"{paths.ledger} names a server, and this gpuctl keeps its ledger in a file",
-            hint="GPUCTL_LEDGER=sqlite:///ABSOLUTE/PATH",
-        )
     return SqliteLedger(paths.ledger.path, install=new_id())
 
 

@@ -14,7 +14,7 @@ from gpuctl.core.interchange import canonical, type_of
 from gpuctl.core.kinds import EndedBy, Evidence, Kind, Market, Unit
 from gpuctl.core.merge import ended
 from gpuctl.core.span import Month, Span
-from gpuctl.ledger import reach
+from gpuctl.ledger import reach, schema
 from gpuctl.ledger.store import SqliteLedger
 from tests.core.stories import now, stories
 from tests.ledger.facts import INSTALL
@@ -79,11 +79,10 @@ def histories(draw):
 def _in_memory(events):
     """The ledger's tables without its disk: it is asked a few hundred times here."""
     db = sqlite3.connect(":memory:", isolation_level=None)
-    db.execute("CREATE TABLE events (seq INTEGER PRIMARY KEY, id TEXT, type TEXT, body TEXT)")
-    db.executescript(reach.SCHEMA)
+    db.executescript(schema._EVENTS + schema._REACH)
     for seq, event in enumerate(events, start=1):
-        row = (seq, event.id, type_of(event), canonical(event))
-        db.execute("INSERT INTO events VALUES (?, ?, ?, ?)", row)
+        row = (seq, event.id, type_of(event), canonical(event), "")
+        db.execute("INSERT INTO events VALUES (?, ?, ?, ?, ?)", row)
         reach.note(db, seq, event)
     return db
 
@@ -96,9 +95,9 @@ def test_what_is_read_for_a_span_charges_the_same_as_everything(history, at, day
     span = Span(start, start + timedelta(days=days))
     month = Month(start.year, start.month)
     with contextlib.closing(_in_memory(events)) as db:
-        some = [events[seq - 1] for seq in reach.about(db, span)]
+        some = [events[seq - 1] for seq, _ in reach.about(db, span)]
         assert bill(some, fixed(span), moment) == bill(events, fixed(span), moment)
-        some = [events[seq - 1] for seq in reach.about(db, month.span(UTC))]
+        some = [events[seq - 1] for seq, _ in reach.about(db, month.span(UTC))]
         assert bill(some, monthly(month), moment) == bill(events, monthly(month), moment)
         before = reach.contents(db)
         reach.rebuild(db)

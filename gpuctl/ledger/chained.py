@@ -1,0 +1,110 @@
+"""What a ledger does with its rows, whatever database they are in."""
+
+import abc
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
+
+from gpuctl.core.errors import LedgerError
+from gpuctl.core.events import Event
+from gpuctl.core.interchange import RecordError, canonical, read_line, type_of
+from gpuctl.core.span import Span
+from gpuctl.ledger.chain import GENESIS, link
+from gpuctl.ledger.database import Database
+from gpuctl.ledger.reach import about, note, touched
+from gpuctl.ledger.walk import Walk
+
+
+class ChainedLedger(abc.ABC):
+    """Events in a chain of hashes. Every method may raise LedgerError, which names the place."""
+
+    @property
+    @abc.abstractmethod
+    def location(self) -> str:
+        """Where the ledger is, for messages; never a password."""
+
+    @abc.abstractmethod
+    def _reading(self) -> AbstractContextManager[Database]:
+        """The database, to look at; its own errors become LedgerError."""
+
+    @abc.abstractmethod
+    def _writing(self) -> AbstractContextManager[Database]:
+        """The database in a transaction that no other writer is in; rolled back on any error."""
+
+    @property
+    def install(self) -> str:
+        """The id of this installation, made with the ledger; also in every machine's tags."""
+        with self._reading() as db:
+            row = db.execute("SELECT value FROM facts WHERE name = 'install'").fetchone()
+        return str(row[0])
+
+    @property
+    def head(self) -> str:
+        """The hash of the last event; 64 zeros when there is none."""
+        with self._reading() as db:
+            return _head(db)[1]
+
+    def events(self) -> Sequence[Event]:
+        """Everything, oldest first."""
+        with self._reading() as db:
+            rows = db.execute("SELECT seq, body FROM events ORDER BY seq").fetchall()
+        return [self._event(seq, body) for seq, body in rows]
+
+    def events_about(self, span: Span) -> Sequence[Event]:
+        """All that charges within `span` can depend on, oldest first: months, not years."""
+        with self._reading() as db:
+            rows = about(db, span)
+        return [self._event(seq, body) for seq, body in rows]
+
+    def touched(self, span: Span, since: str) -> bool:
+        """Whether anything that can matter to `span` was appended after the event `since`."""
+        with self._reading() as db:
+            row = db.execute("SELECT seq FROM events WHERE id = ?", (since,)).fetchone()
+            return row is None or touched(db, span, int(row[0]))
+
+    def append(self, events: Iterable[Event]) -> int:
+        """Add what is not there yet, durably, all or nothing; how many were new.
+
+        LedgerError when an id is there already with other content.
+        """
+        rows = [(event, canonical(event)) for event in events]
+        if not rows:
+            return 0
+        with self._writing() as db:
+            seq, head = _head(db)
+            added = 0
+            for event, body in rows:
+                known = db.execute("SELECT body FROM events WHERE id = ?", (event.id,)).fetchone()
+                if known is not None:
+                    if known[0] != body:
+                        raise LedgerError(
+                            f"{self.location}: event {event.id} is there already "
+                            "with other content",
+                            hint="gpuctl ledger verify",
+                        )
+                    continue
+                head, added = link(head, body), added + 1
+                db.execute(
+                    "INSERT INTO events (seq, id, type, body, hash) VALUES (?, ?, ?, ?, ?)",
+                    (seq + added, event.id, type_of(event), body, head),
+                )
+                note(db, seq + added, event)
+        return added
+
+    def _event(self, seq: int, body: str) -> Event:
+        try:
+            return read_line(body)
+        except RecordError as error:
+            raise LedgerError(
+                f"{self.location}: event {seq} cannot be read: {error}", hint="gpuctl ledger verify"
+            ) from error
+
+
+def follow(db: Database, walk: Walk) -> None:
+    """The whole chain, row by row."""
+    for row in db.execute("SELECT seq, id, type, body, hash FROM events ORDER BY seq"):
+        walk.step(*row)
+
+
+def _head(db: Database) -> tuple[int, str]:
+    row = db.execute("SELECT seq, hash FROM events ORDER BY seq DESC LIMIT 1").fetchone()
+    return (0, GENESIS) if row is None else (int(row[0]), str(row[1]))
