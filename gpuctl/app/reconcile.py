@@ -1,7 +1,7 @@
 """`reconcile`: the ledger against the real bill; what the bill asks is written, or only shown."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -109,6 +109,18 @@ def _by_project(
     for charge in bill(events, lambda provider: spans.get(provider or "", none), now).charges:
         found[charge.project] = found.get(charge.project, Fraction(0)) + (charge.cost or 0)
     return found
+
+
+def days_to_ask(month: Month | None, now: datetime) -> Span:
+    """Whole days of the month (this one where none is named), as far as they have begun.
+
+    UsageProblem for a month that has not.
+    """
+    whole = (month or Month.of(now, billing_zone("aws"))).span(billing_zone("aws"))
+    today = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    if whole.start > now:
+        raise UsageProblem(f"{month} has not begun", hint="--month last")
+    return Span(whole.start, min(whole.end, today + timedelta(days=1)))
 
 
 def month_named(text: str | None, now: datetime) -> Month | None:

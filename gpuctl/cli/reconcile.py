@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gpuctl.cli.command import command
+from gpuctl.cli.command import asks, command, confirmed
 from gpuctl.cli.completions import clients
 from gpuctl.cli.session import Session
 from gpuctl.core.errors import ChecksFailed, UsageProblem
 
 if TYPE_CHECKING:
     from gpuctl.core.billed import Bill
+    from gpuctl.core.span import Month
 
 _FILE = click.Path(path_type=Path)
 
@@ -21,6 +22,7 @@ _FILE = click.Path(path_type=Path)
 @click.command()
 @click.option("--from", "files", metavar="FILE", multiple=True, type=_FILE, help="The bill.")
 @click.argument("more", nargs=-1, type=_FILE, metavar="[FILE]...")
+@click.option("--aws", "explorer", is_flag=True, help="Ask AWS Cost Explorer (0.01 USD a request).")
 @click.option("--month", metavar="M", help="2025-03, this or last: only that month of the bill.")
 @click.option("--client", shell_complete=clients, help="Only what ran for this client's projects.")
 @click.option("--dry-run", is_flag=True, help="Compare and say; write nothing.")
@@ -32,11 +34,14 @@ _FILE = click.Path(path_type=Path)
     help="A larger difference is a finding.",
 )
 @click.option("--per-usd", metavar="RATE", help="The bill's currency for one USD, if it lacks it.")
+@asks
 @command
 def reconcile(
     session: Session,
+    *,
     files: tuple[Path, ...],
     more: tuple[Path, ...],
+    explorer: bool,
     month: str | None,
     client: str | None,
     dry_run: bool,
@@ -46,7 +51,8 @@ def reconcile(
     """Settle the ledger against the real bill; exit 8 where something of ours does not fit.
 
     FILE: a Cost and Usage Report, a FOCUS export, a spot data feed or a billing export of
-    Google's, as CSV, Parquet or JSON Lines, or a directory of them.
+    Google's, as CSV, Parquet or JSON Lines, or a directory of them. Without an export, --aws asks
+    for this month or the one named.
     """
     from gpuctl.app.reconcile import month_named, settle
     from gpuctl.cli.reconcile_shapes import csv_rows, reconcile_shape
@@ -58,7 +64,12 @@ def reconcile(
         asked_month = month_named(month, session.now())
     except ValueError as error:
         raise UsageProblem(str(error), hint="--month 2025-03, this or last") from None
-    opened = _opened(session, (*files, *more))
+    if explorer:
+        opened = _asked(session, (*files, *more), asked_month, client)
+        if opened is None:
+            return 1
+    else:
+        opened = _read(session, (*files, *more))
     asking = Asking(source=opened.source, month=asked_month, client=client, per_usd=rate)
     made = settle(session.ledger, opened, session.now(), asking, dry_run=dry_run)
     match session.output:
@@ -79,12 +90,34 @@ def reconcile(
     return ChecksFailed.exit_code if findings else 0
 
 
-def _opened(session: Session, files: tuple[Path, ...]) -> "Bill":
+def _asked(
+    session: Session, files: tuple[Path, ...], month: "Month | None", client: str | None
+) -> "Bill | None":
+    """From the cloud itself, once the user has agreed to what asking costs."""
+    from gpuctl.app.reconcile import days_to_ask
+
+    if files:
+        raise UsageProblem("--aws asks the cloud: leave out --from")
+    span = days_to_ask(month, session.now())
+    question = (
+        "Cost Explorer costs 0.01 USD a request; this takes three, more for long answers. Ask?"
+    )
+    if not confirmed(session, question):
+        return None
+    app = session.app
+    ref = app.clouds.of("aws", f"{client}/any" if client else None)
+    with app.progress.step(
+        f"asking Cost Explorer for {span.start:%Y-%m-%d} to {span.end:%Y-%m-%d}"
+    ):
+        return app.clouds.costs(ref, span)
+
+
+def _read(session: Session, files: tuple[Path, ...]) -> "Bill":
     from gpuctl.bills import open_bill
     from gpuctl.cli.progress import progress_for
 
     if not files:
-        raise UsageProblem("which bill? Name its files", hint="gpuctl reconcile --from FILE")
+        raise UsageProblem("which bill? Name its files", hint="--from FILE, or --aws")
     progress = progress_for(session.environ, terminal=session.stderr_is_terminal)
     return open_bill(files, progress=progress)
 

@@ -1,6 +1,6 @@
 """What a real bill says, in our words: read by `bills`, compared with the ledger by `app`."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -21,6 +21,10 @@ class Category(StrEnum):
     """Up-front and recurring fees, support, purchases."""
     OTHER = "other"
     """Rounding errors, adjustments: what the provider calls neither of these."""
+
+
+KindOf = Callable[[str], tuple[Kind | None, Market | None]]
+"""A bill's own word (usage type, SKU description) -> what it is in ours; (None, None) = neither."""
 
 
 class BilledDay(NamedTuple):

@@ -7,6 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
+from gpuctl.core.billed import Bill
 from gpuctl.core.events import Event, Leased
 from gpuctl.core.kinds import Priced
 from gpuctl.core.model import (
@@ -246,6 +247,12 @@ class Clouds(Protocol):
 
     def connect(self, ref: CloudRef) -> Provider:
         """The provider, the same object each time. `Denied` without credentials."""
+
+    def costs(self, ref: CloudRef, span: Span) -> Bill:
+        """What the account was billed, asked of the cloud itself; each request may cost money.
+
+        UsageProblem where the cloud does not tell.
+        """
 
 
 BootScript = Callable[[Leased, str, int], bytes]

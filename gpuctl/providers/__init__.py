@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gpuctl.config.model import ClientPolicy, Settings
+from gpuctl.core.billed import Bill, KindOf
 from gpuctl.core.errors import UsageProblem
 from gpuctl.core.ports import Clock, NewId, Provider, Sleep
+from gpuctl.core.span import Span
 
 GROUP = "gpuctl.providers"
 
@@ -48,6 +50,9 @@ class Cloud:
     """Whether a client has an account of its own there."""
     compressed_boot: bool
     """Whether the first script may be gzip'ed (cloud-init unpacks it)."""
+    costs: Callable[[Context, Span, KindOf], Bill] | None = None
+    """What the account was billed over whole days, where the cloud tells it by API; each call
+    may cost money. Optional: None = a bill is read from its files."""
 
 
 def names() -> Sequence[str]:

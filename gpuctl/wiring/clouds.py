@@ -6,9 +6,13 @@ from pathlib import Path
 
 from gpuctl import providers
 from gpuctl.config.model import Settings
+from gpuctl.core.billed import Bill
+from gpuctl.core.errors import UsageProblem
 from gpuctl.core.events import Leased
+from gpuctl.core.kinds import Kind, Market
 from gpuctl.core.names import client_of
 from gpuctl.core.ports import Clock, CloudRef, Ledger, NewId, Provider, Sleep
+from gpuctl.core.span import Span
 
 
 class Accounts:
@@ -68,17 +72,34 @@ class Accounts:
         """The same object each time."""
         with self._lock:
             if ref not in self._connected:
-                payer = None if ref.payer is None else self._settings.client(ref.payer)
-                self._connected[ref] = providers.cloud(ref.provider).connect(
-                    providers.Context(
-                        settings=self._settings,
-                        payer=payer,
-                        install=self._ledger.install,
-                        environ=self._environ,
-                        clock=self._clock,
-                        sleep=self._sleep,
-                        new_id=self._new_id,
-                        cache=self._cache,
-                    )
-                )
+                self._connected[ref] = providers.cloud(ref.provider).connect(self._context(ref))
             return self._connected[ref]
+
+    def costs(self, ref: CloudRef, span: Span) -> Bill:
+        """By the cloud's own API; the words of its bill mean what they mean in a file."""
+        ask = providers.cloud(ref.provider).costs
+        if ask is None:
+            raise UsageProblem(
+                f"{ref.provider} has no API that tells what was billed",
+                hint="export the bill and read its files: gpuctl reconcile --from FILE",
+            )
+        return ask(self._context(ref), span, lambda word: _kind_of(ref.provider, word))
+
+    def _context(self, ref: CloudRef) -> providers.Context:
+        return providers.Context(
+            settings=self._settings,
+            payer=None if ref.payer is None else self._settings.client(ref.payer),
+            install=self._ledger.install,
+            environ=self._environ,
+            clock=self._clock,
+            sleep=self._sleep,
+            new_id=self._new_id,
+            cache=self._cache,
+        )
+
+
+def _kind_of(provider: str, word: str) -> tuple[Kind | None, Market | None]:
+    from gpuctl.bills.meaning import meaning
+
+    found = meaning(provider, word, None, None, None, None)
+    return (None, None) if found is None else (found.kind, found.market)

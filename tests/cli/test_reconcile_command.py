@@ -4,7 +4,7 @@ import csv
 import gzip
 import io
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
@@ -19,6 +19,7 @@ from gpuctl.ledger.jsonl import read_file
 from tests.cli.curfile import cur_row, google_row, write_cur, write_google
 from tests.cli.desk import NOW
 from tests.cli.program import Program
+from tests.providers.aws.cost_world import Fact, explorer
 
 CASES = Path(__file__).parents[3] / "shared/data/billing/cases"
 ALWAYS = Span(datetime(2025, 1, 1, tzinfo=UTC), datetime(2026, 1, 1, tzinfo=UTC))
@@ -37,6 +38,10 @@ PRICE = {
 ROW = {"start": "2025-03-10T14:00:00Z", "end": "2025-03-10T16:00:00Z", "resource": "i-1"}
 
 LOST = {"type": "EBS:VolumeUsage.gp3", "cost": "0.25", "project": "acme/vision"}
+FEED = (
+    "Timestamp", "UsageType", "Operation", "InstanceID", "MyBidID", "MyMaxPrice", "MarketPrice",
+    "Charge", "Version",
+)  # fmt: skip
 ALIEN = {"resource": "i-9", "cost": "7"}
 
 
@@ -337,8 +342,7 @@ def test_a_feed_of_spot_machines_settles_those(desk):
     feed = desk.root / "111122223333.2025-03-10-14.001.b959dbc6.gz"
     lines = [
         "#Version: 1.0",
-        "#Fields: Timestamp UsageType Operation InstanceID MyBidID MyMaxPrice MarketPrice Charge "
-        "Version",
+        f"#Fields: {' '.join(FEED)}",
         *(
             "\t".join([f"2025-03-10 {hour}:00:00 UTC", "SpotUsage:p3.2xlarge", "RunInstances:SV002",
                        "i-1", "sir-1", "3.06 USD", "0.99 USD", "0.9900000000 USD", "1"])
@@ -365,3 +369,58 @@ def test_the_program_itself_does_it(tmp_path):
     assert program("spend", *YEAR, "--json").json["total"] == "2.5"
     assert program("ledger", "verify").code == 0
     assert program("reconcile", "--from", str(bill)).out.rstrip().endswith("nothing new to settle")
+
+
+# Cost Explorer, for an account without an export.
+
+
+@pytest.fixture
+def last_month(tmp_path):
+    """The program beside a Cost Explorer; two hours ran on the fifth of last month."""
+    today = datetime.now(UTC).date()
+    fifth = (today.replace(day=1) - timedelta(days=1)).replace(day=5)
+    with explorer(today) as (world, url):
+        keys = {
+            "HOME": str(tmp_path),
+            "AWS_ENDPOINT_URL": url,
+            "AWS_ACCESS_KEY_ID": "testing",
+            "AWS_SECRET_ACCESS_KEY": "testing",
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+        (tmp_path / "home").mkdir()
+        program = Program(tmp_path / "home", keys)
+        records = tmp_path / "records.jsonl"
+        times = {"start": f"{fifth}T14:00:00Z", "end": f"{fifth}T16:00:00Z"}
+        records.write_text(json.dumps(RUN | times) + "\n" + json.dumps(PRICE) + "\n")
+        program("ledger", "import", str(records))
+        world.facts = [
+            Fact(fifth, "2.5", "BoxUsage:p3.2xlarge", "i-1", "acme/vision", quantity="2"),
+            Fact(fifth, "0.3", record="Tax"),
+        ]
+        yield program, world
+
+
+def test_cost_explorer_settles_by_the_tag(last_month):
+    program, _ = last_month
+    done = program("reconcile", "--aws", "--month", "last", "--yes", "--json", code=8)
+    assert (done.json["matched"], done.json["settled"]) == (1, 1)
+    assert (done.json["bill_total"], done.json["breakdown"]["taxes"]) == ("2.8", "0.3")
+    assert done.json["differences"][0]["by"] == "tag"
+    assert done.json["source"].startswith("AWS Cost Explorer: 111122223333")
+    assert "asking Cost Explorer" in done.err
+    spent = program("spend", "--month", "last", "--json").json
+    assert spent["total"] == "2.5"
+    again = program("reconcile", "--aws", "--month", "last", "--yes", "--json").json
+    assert (again["settled"], again["gap"]) == (0, "0.3")
+
+
+def test_nobody_is_made_to_pay_without_being_asked(last_month):
+    program, world = last_month
+    refused = program("reconcile", "--aws", "--month", "last", code=2)
+    assert "0.01 USD a request" in refused.err
+    assert world.asked == []
+    assert "leave out --from" in program("reconcile", "--aws", "--from", "x.csv", "-y", code=2).err
+    assert "has not begun" in program("reconcile", "--aws", "--month", "2999-01", "-y", code=2).err
+    world.enabled = False
+    denied = program("reconcile", "--aws", "--month", "last", "-y", code=4)
+    assert "User not enabled" in denied.err

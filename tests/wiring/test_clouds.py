@@ -1,5 +1,6 @@
 """Which accounts are asked: those that settings, environment or ledger name, each once."""
 
+from datetime import UTC, datetime
 from types import MappingProxyType
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from gpuctl.config.model import AwsSettings, ClientPolicy, GcpSettings, Ports, Settings
 from gpuctl.core.errors import UsageProblem
 from gpuctl.core.ports import CloudRef
+from gpuctl.core.span import Span
 from gpuctl.providers import cloud, names
 from gpuctl.wiring.clouds import Accounts
 from tests.ledger.facts import ledger_of
@@ -67,3 +69,10 @@ def test_a_cloud_that_is_none_is_refused():
     assert list(names())[:2] == ["aws", "gcp"]
     with pytest.raises(UsageProblem, match="no provider 'azure'"):
         cloud("azure")
+
+
+def test_a_cloud_that_does_not_tell_its_costs_is_read_from_files(accounts):
+    day = Span(datetime(2025, 3, 1, tzinfo=UTC), datetime(2025, 3, 2, tzinfo=UTC))
+    with pytest.raises(UsageProblem, match="gcp has no API") as refused:
+        accounts(settings()).costs(CloudRef("gcp"), day)
+    assert "--from FILE" in refused.value.hint

@@ -80,6 +80,13 @@ class ServiceQuotas(Protocol):
     def get_service_quota(self, **request: Any) -> Reply: ...
 
 
+class CostExplorer(Protocol):
+    """What was billed. Each request costs 0.01 USD."""
+
+    def get_cost_and_usage(self, **request: Any) -> Reply: ...
+    def get_cost_and_usage_with_resources(self, **request: Any) -> Reply: ...
+
+
 SERVICES: Mapping[str, tuple[type, ...]] = {
     "ec2": (Launcher, Ec2),
     "sts": (Sts,),
@@ -87,5 +94,6 @@ SERVICES: Mapping[str, tuple[type, ...]] = {
     "pricing": (Pricing,),
     "cloudtrail": (CloudTrail,),
     "servicequotas": (ServiceQuotas,),
+    "ce": (CostExplorer,),
 }
 """IAM's name of a service -> the Protocols of the calls made to it."""

@@ -12,6 +12,7 @@ from typing import Any, cast
 from gpuctl.core.errors import Busy
 from gpuctl.providers.aws.calls import (
     CloudTrail,
+    CostExplorer,
     Ec2,
     Launcher,
     Pricing,
@@ -71,6 +72,10 @@ class Clients:
     def quotas(self, region: str) -> ServiceQuotas:
         """Quotas."""
         return cast(ServiceQuotas, self._client("service-quotas", region))
+
+    def cost_explorer(self) -> CostExplorer:
+        """What the account was billed: one endpoint for all regions."""
+        return cast(CostExplorer, self._client("ce", PRICE_LIST_REGION))
 
     def _client(self, service: str, region: str, attempts: int = READ_ATTEMPTS) -> object:
         key = (service, region, attempts)

@@ -2,31 +2,49 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gpuctl.config.model import ClientPolicy, Settings
+from gpuctl.core.billed import Bill, KindOf
 from gpuctl.core.ports import Provider
+from gpuctl.core.span import Span
 from gpuctl.providers import Cloud, Context
+
+if TYPE_CHECKING:
+    from gpuctl.providers.aws import AwsSettings
 
 _NEAREST = "us-east-1"
 
 
 def _connect(context: Context) -> Provider:
-    from gpuctl.providers.aws import AwsSettings, connect  # noqa: PLC0415 - see providers/__init__
+    from gpuctl.providers.aws import connect  # noqa: PLC0415 - see providers/__init__
+
+    return connect(_settings(context), clock=context.clock, sleep=context.sleep, environ=None)
+
+
+def _settings(context: Context) -> "AwsSettings":
+    from gpuctl.providers.aws import AwsSettings  # noqa: PLC0415 - see providers/__init__
 
     settings, payer = context.settings, context.payer
-    return connect(
-        AwsSettings(
-            account_alias=payer.name if payer else "default",
-            install=context.install,
-            regions=regions(settings, context.environ),
-            profile=payer.aws_profile if payer else settings.aws.profile,
-            role_arn=payer.aws_role if payer else settings.aws.role,
-            subnets=settings.aws.subnet if payer is None else {},
-        ),
-        clock=context.clock,
-        sleep=context.sleep,
-        environ=None,
+    return AwsSettings(
+        account_alias=payer.name if payer else "default",
+        install=context.install,
+        regions=regions(settings, context.environ),
+        profile=payer.aws_profile if payer else settings.aws.profile,
+        role_arn=payer.aws_role if payer else settings.aws.role,
+        subnets=settings.aws.subnet if payer is None else {},
     )
+
+
+def _costs(context: Context, span: Span, kind_of: KindOf) -> Bill:
+    """By Cost Explorer: 0.01 USD a request, three or more."""
+    from gpuctl.providers.aws import connect  # noqa: PLC0415 - see providers/__init__
+    from gpuctl.providers.aws.client import Clients, make_with_boto3  # noqa: PLC0415
+    from gpuctl.providers.aws.cost_explorer import costs  # noqa: PLC0415
+
+    account = connect(_settings(context), clock=context.clock, sleep=context.sleep).account
+    client = Clients(make_with_boto3(_settings(context), None)).cost_explorer()
+    return costs(client, account, span, context.clock(), kind_of)
 
 
 def regions(settings: Settings, environ: Mapping[str, str]) -> tuple[str, ...]:
@@ -69,4 +87,5 @@ CLOUD = Cloud(
     in_use=_in_use,
     has_own_account=_has_own_account,
     compressed_boot=True,
+    costs=_costs,
 )
