@@ -82,11 +82,18 @@ class Plan:
         return None if hourly is None else hourly * Fraction(int(lifetime.total_seconds()), 3_600)
 
     def deadline_of(self, offer: Offer) -> datetime:
-        """A budget in dollars is a deadline too: the moment at which it is used up."""
+        """A budget in dollars is a deadline too: the moment at which it is used up.
+
+        So is what a hard budget of the project leaves, though never one that is no use at all.
+        """
         budget, hourly = self.template.budget, self.hourly_of(offer)
+        deadline = self.deadline
+        if hourly is not None and self.budget.hard and self.budget.room is not None:
+            lasts = max(affordable(max(self.budget.room, Fraction(0)), hourly), _SHORTEST)
+            deadline = min(deadline, self.made_at + lasts)
         if budget is None or hourly is None:
-            return self.deadline
-        return min(self.deadline, self.made_at + affordable(budget, hourly))
+            return deadline
+        return min(deadline, self.made_at + affordable(budget, hourly))
 
 
 def make_plan(
@@ -133,7 +140,8 @@ def make_plan(
         budget=budget,
         made_at=now,
     )
-    plan = _within_budget(plan)
+    _refuse_small_budgets(plan)
+    plan = replace(plan, deadline=plan.deadline_of(plan.offers[0]))
     refuse_over_budget(app, budget, plan.worst or Fraction(0), now)
     return _without_dearer(app, plan)
 
@@ -241,15 +249,15 @@ def _thing(offer: Offer, kind: Kind, sku: str, unit: Unit) -> Priced:
     )
 
 
-def affordable(budget: Decimal, hourly: Fraction) -> timedelta:
+def affordable(budget: Decimal | Fraction, hourly: Fraction) -> timedelta:
     """How long a budget lasts at a price, in whole seconds."""
     return timedelta(seconds=int(Fraction(budget) * 3_600 / hourly))
 
 
-def _within_budget(plan: Plan) -> Plan:
+def _refuse_small_budgets(plan: Plan) -> None:
     budget = plan.template.budget
     if budget is None:
-        return plan
+        return
     if plan.hourly is None:
         raise UsageProblem(
             "a budget in dollars needs a price, and there is none for this machine",
@@ -261,7 +269,6 @@ def _within_budget(plan: Plan) -> Plan:
             f"{budget} USD buy {format_duration(lasts)} of {plan.offers[0].type}",
             hint="gpuctl up --budget MORE",
         )
-    return replace(plan, deadline=plan.deadline_of(plan.offers[0]))
 
 
 def _without_dearer(app: App, plan: Plan) -> Plan:

@@ -25,7 +25,7 @@ _DAILY = {
 _MONEY = {
     "spend": ("gpuctl.cli.money:spend", "Charges, exact, of a time or a month."),
     "report": ("gpuctl.cli.money:report", "What each client pays, rounded once."),
-    "budget": ("gpuctl.cli.money:budget", "Budgets, and what is left of them."),
+    "budget": ("gpuctl.cli.budget:budget", "Budgets, and what is left of them."),
     "reconcile": ("gpuctl.cli.reconcile:reconcile", "Settle the ledger against the real bill."),
     "close": ("gpuctl.cli.close:close", "Freeze a client's month as it is sent."),
     "price": ("gpuctl.cli.price:price", "Prices the ledger knows, with their age and source."),

@@ -62,6 +62,7 @@ def _shape(found: "Today", now: datetime) -> dict[str, Any]:
                 "project": item.project,
                 "spent": exact(item.spent),
                 "limit": None if item.limit is None else f"{item.limit:f}",
+                "warned": item.passed,
                 "currency": "USD",
             }
             for item in found.projects
@@ -166,5 +167,7 @@ def _figures(item: "Spent") -> str:
         return dollars(item.spent)
     text = f"{dollars(item.spent)} of {dollars(item.limit)}"
     if item.spent > item.limit:
-        text += " over"
+        return f"{text} over"
+    if item.passed is not None:
+        return f"{text}, {int(item.spent * 100 / Fraction(item.limit))} % used"
     return text

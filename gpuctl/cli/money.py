@@ -1,8 +1,6 @@
 """`spend`, `report`, `budget`: the ledger answers, no cloud is asked."""
 
 from collections.abc import Callable
-from datetime import datetime
-from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -106,9 +104,20 @@ def spend(
         emit(session, "spend", "charges", rows, _SPEND, extra=extra, empty="no charges")
     if session.output == "table":
         say(session, f"total {dollars(whole, 4)}")
+        _say_settled(session, found)
     for problem in found.problems:
         click.echo(problem, err=True)
     return 0
+
+
+def _say_settled(session: Session, found: "Bill") -> None:
+    settled = [charge for charge in found.charges if charge.settled and charge.payer is None]
+    if settled:
+        from gpuctl.core.tally import total
+
+        whole = total(settled)
+        say(session, f"  settled against the bill {dollars(whole, 4)}")
+        say(session, f"  estimated {dollars(found.total - whole, 4)}")
 
 
 def _rows(found: "Bill", view: str) -> tuple[list[dict[str, Any]], str]:
@@ -228,6 +237,7 @@ def report(
         "total": f"{figures.total:f}",
         "total_billable": f"{figures.billable:f}",
         "total_absorbed": f"{figures.absorbed:f}",
+        "basis": made.basis,
         "ledger_head": session.ledger.head,
     }
     records = [account_shape(account) for account in made.accounts]
@@ -240,37 +250,4 @@ def report(
         emit(session, "report", "projects", records, [], extra=extra)
     for problem in made.problems:
         click.echo(problem, err=True)
-    return 0
-
-
-@click.command()
-@command
-def budget(session: Session) -> int:
-    """Budgets of this month, and what is left of them."""
-    from gpuctl.app.budget import budget_in
-    from gpuctl.cli.money_shapes import exact
-
-    now: datetime = session.now()
-    settings = session.settings
-    events = session.ledger.events()
-    found = [budget_in(settings, events, name, now) for name in sorted(settings.projects)]
-    records = [
-        {
-            "project": item.project,
-            "spent": exact(item.spent),
-            "limit": None if item.limit is None else f"{Decimal(item.limit):f}",
-            "left": None if item.left is None else exact(item.left),
-            "hard": item.hard,
-            "currency": "USD",
-        }
-        for item in found
-    ]
-    columns = [
-        Column("PROJECT", lambda r: r["project"]),
-        Column("SPENT", lambda r: dollars(r["spent"]), right=True),
-        Column("BUDGET", lambda r: dollars(r["limit"]) if r["limit"] else "-", right=True),
-        Column("LEFT", lambda r: dollars(r["left"]) if r["left"] else "-", right=True),
-        Column("", lambda r: "hard" if r["hard"] else ""),
-    ]
-    emit(session, "budget", "budgets", records, columns, empty="no projects")
     return 0

@@ -39,7 +39,12 @@ def print_plan(session: Session, plan: Plan) -> None:
 
 def _budget(plan: Plan) -> str:
     budget = plan.budget
-    if budget.limit is None:
+    parts = []
+    if budget.limit is not None:
+        parts.append(f"{dollars(budget.left)} left of {dollars(budget.limit)} this month")
+    if budget.total_limit is not None:
+        parts.append(f"{dollars(budget.total_left)} left of {dollars(budget.total_limit)} in all")
+    if not parts:
         return f"none set; {dollars(budget.spent)} spent this month"
     warning = f"  (over {budget.passed} % is used)" if budget.passed else ""
-    return f"{dollars(budget.left)} left of {dollars(budget.limit)} this month{warning}"
+    return ", ".join(parts) + warning

@@ -8,7 +8,7 @@ from fractions import Fraction
 
 from gpuctl.app.fleet import Shown, cached, show
 from gpuctl.app.money import of_month
-from gpuctl.config.model import Settings
+from gpuctl.config.model import BudgetPolicy, Settings
 from gpuctl.core.bill import bill, fixed
 from gpuctl.core.books import books
 from gpuctl.core.charges import Charge
@@ -25,6 +25,8 @@ class Spent:
     project: str | None
     spent: Fraction
     limit: Decimal | None
+    passed: int | None = None
+    """The highest warning threshold (per cent) that was passed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,13 +65,21 @@ def _projects(settings: Settings, charges: Sequence[Charge]) -> Sequence[Spent]:
         if charge.payer is None:
             mine.setdefault(charge.project, []).append(charge)
     limits = {
-        name: policy.budget.month
+        name: policy.budget
         for name, policy in settings.projects.items()
         if policy.budget is not None and policy.budget.month is not None and not policy.archived
     }
     spent = [
-        Spent(project=name, spent=total(mine.get(name, [])), limit=limits.get(name or ""))
-        for name in {*mine, *limits}
+        _spent(name, total(mine.get(name, [])), limits.get(name or "")) for name in {*mine, *limits}
     ]
     spent = [item for item in spent if item.spent or item.limit is not None]
     return sorted(spent, key=lambda item: (item.project is None, -item.spent, item.project or ""))
+
+
+def _spent(project: str | None, spent: Fraction, budget: BudgetPolicy | None) -> Spent:
+    limit = budget.month if budget is not None else None
+    if budget is None or not limit:
+        return Spent(project=project, spent=spent, limit=limit)
+    used = spent * 100 / Fraction(limit)
+    passed = max((per_cent for per_cent in budget.warn if used >= per_cent), default=None)
+    return Spent(project=project, spent=spent, limit=limit, passed=passed)

@@ -171,14 +171,19 @@ PROJECT_POLICY = Table(
         Table(
             Key("month", Amount(), "USD a calendar month (UTC)."),
             Key("session", Amount(positive=True), "USD a session."),
-            Key("total", Amount(), "USD in all."),
+            Key("total", Amount(), "USD in all, since the ledger began."),
             Key(
                 "warn",
                 ListOf(Count(1, 200)),
                 "Per cents at which to say so.",
                 default=[50, 80, 100],
             ),
-            Key("hard", Flag(), "Refuse new machines and end running ones.", default=False),
+            Key(
+                "hard",
+                Flag(),
+                "Refuse new machines when it is used up; what it leaves is their deadline.",
+                default=False,
+            ),
         ),
         "Limits of what the project may spend.",
     ),

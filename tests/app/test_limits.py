@@ -1,6 +1,6 @@
 """Ceilings and budgets: a machine never costs more than was allowed, whichever offer it becomes."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 
@@ -179,3 +179,74 @@ def test_the_plan_of_another_offer_is_its_own_price(desk: Desk) -> None:
     assert plan is not None
     cheap = changed(plan.offers[0], hourly=Decimal("0.10"))
     assert plan.hourly_of(cheap) == Fraction("0.10") + EXTRAS
+
+
+def test_a_limit_in_all_counts_every_month(make_desk: MakeDesk) -> None:
+    desk = make_desk(**budget(ACME, month=Decimal(10), total=Decimal(20), hard=True))
+    spend(desk, "9.00")
+    desk.clock.tick(hours=24 * 40)
+    spend(desk, "8.00")
+    found = budget_of(desk.app, ACME, desk.clock())
+    assert (found.spent, found.total_spent, found.total_left) == (8, 17, 3)
+    assert (found.left, found.room, found.used, found.total_used) == (
+        2, 2, Fraction("0.8"), Fraction("0.85"),
+    )  # fmt: skip
+    desk.clock.tick(hours=24 * 31)
+    spend(desk, "3.00")
+    with pytest.raises(BudgetExceeded, match="spent 20 of its 20 USD in all") as caught:
+        desk.up()
+    assert "budget.total" in (caught.value.hint or "")
+
+
+def test_marks_are_the_months_and_the_wholes_own(make_desk: MakeDesk) -> None:
+    desk = make_desk(**budget(ACME, month=Decimal(10), total=Decimal(9), warn=(50, 80)))
+    spend(desk, "7.50")
+    found = budget_of(desk.app, ACME, desk.clock())
+    assert (found.month_passed, found.total_passed, found.passed) == (50, 80, 80)
+    nothing = make_desk(name="zero", **budget(ACME, month=Decimal(0)))
+    assert budget_of(nothing.app, ACME, nothing.clock()).used is None
+
+
+def test_what_a_hard_budget_leaves_is_a_deadline(make_desk: MakeDesk) -> None:
+    desk = make_desk(**budget(ACME, month=Decimal(10), total=Decimal(50), hard=True))
+    spend(desk, "8.50")
+    began = desk.clock()
+    lasts = timedelta(seconds=int(Fraction("1.5") * 3600 / MACHINE_HOUR))
+    assert desk.machine().deadline == began + lasts
+
+
+def test_a_hard_budget_that_is_all_but_spent_still_gives_five_minutes(make_desk: MakeDesk) -> None:
+    desk = make_desk(**budget(ACME, month=Decimal(10), hard=True))
+    spend(desk, "9.99")
+    began = desk.clock()
+    assert desk.machine().deadline == began + timedelta(minutes=5)
+
+
+def test_the_forecast_goes_on_until_deadlines_and_for_storage_until_the_month_ends(
+    make_desk: MakeDesk,
+) -> None:
+    desk = make_desk(**budget(ACME, month=Decimal(100)))
+    spend(desk, "1.00")
+    assert budget_of(desk.app, ACME, desk.clock()).forecast == 1
+    machine = desk.machine(ttl=timedelta(hours=6))
+    desk.clock.tick(hours=2)
+    desk.sync()
+    now, end = desk.clock(), datetime(2026, 4, 1, tzinfo=UTC)
+    found = budget_of(desk.app, ACME, now)
+    storage = Fraction("8") / (31 * 24)
+    hours = Fraction(int((machine.deadline - now).total_seconds()), 3600)
+    month = Fraction(int((end - now).total_seconds()), 3600)
+    assert found.forecast == found.spent + hours * (MACHINE_HOUR - storage) + month * storage
+    desk.clock.tick(hours=7)
+    later = budget_of(desk.app, ACME, desk.clock())
+    rest = Fraction(int((end - desk.clock()).total_seconds()), 3600)
+    assert later.forecast == later.spent + rest * storage
+
+
+def test_no_forecast_without_a_price(make_desk: MakeDesk) -> None:
+    desk = make_desk(**budget(ACME, month=Decimal(100)))
+    desk.aws.free_of_price = {"in-use"}
+    desk.up()
+    desk.clock.tick(hours=1)
+    desk.sync()
+    assert budget_of(desk.app, ACME, desk.clock()).forecast is None

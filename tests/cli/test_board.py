@@ -36,7 +36,7 @@ def test_the_board_has_machines_and_money(busy):
         "vision-1", "acme/vision", "g6.xlarge", "spot", "us-east-2a", "running", "4h",
         "$0.5000", "$2.00",
     ]  # fmt: skip
-    assert lines[5] == f"acme/vision  {'█' * 10}{'░' * 10}  $2.00 of $4.00"
+    assert lines[5] == f"acme/vision  {'█' * 10}{'░' * 10}  $2.00 of $4.00, 50 % used"
     assert "borealis" not in lines[-1]
 
 
@@ -46,8 +46,11 @@ def test_as_json_the_money_is_exact(busy):
     assert said["schema"] == "gpuctl.board/1"
     assert (said["today"], said["month"], said["limit"]) == ("2", "2", "200.00")
     assert said["projects"] == [
-        {"project": "acme/vision", "spent": "2", "limit": "4.00", "currency": "USD"}
-    ]
+        {
+            "project": "acme/vision", "spent": "2", "limit": "4.00", "warned": 50,
+            "currency": "USD",
+        }
+    ]  # fmt: skip
     assert said["machines"][0]["hourly"] == "0.5"
 
 
