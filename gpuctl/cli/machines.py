@@ -138,7 +138,8 @@ def down(
     from gpuctl.core.model import Down
 
     how = Down.DELETE if delete else Down.END
-    synced = sync(session.app)
+    app, ledger = session.stubborn()
+    synced = sync(app)
     machines = verb.chosen(synced, names, project, everything=everything, how=how)
     listed = ", ".join(machine.name for machine in machines)
     if dry_run:
@@ -148,7 +149,9 @@ def down(
         return 1
     if everything and not delete and not confirmed(session, f"End {listed}?"):
         return 1
-    print_ended(session, verb.down(session.app, synced, machines, how))
+    print_ended(session, verb.down(app, synced, machines, how))
+    if ledger.error is not None:
+        raise ledger.error
     return 0
 
 

@@ -107,9 +107,12 @@ def _down(session: Session, machine: "Machine") -> None:
     from gpuctl.cli.receipts import print_ended
     from gpuctl.core.model import Down
 
-    synced = sync(session.app)
+    app, ledger = session.stubborn()
+    synced = sync(app)
     chosen = verb.chosen(synced, [machine.name], None, everything=False, how=Down.END)
-    print_ended(session, verb.down(session.app, synced, chosen, Down.END))
+    print_ended(session, verb.down(app, synced, chosen, Down.END))
+    if ledger.error is not None:
+        raise ledger.error
 
 
 def _tree(session: Session) -> Path:

@@ -22,6 +22,8 @@ PATIENCE = timedelta(seconds=60)
 """Two looks at least so far apart count as two (EC2 developer guide, "Eventual consistency")."""
 YOUNG = timedelta(minutes=5)
 """So long EC2 may fail to show what it has launched (the same page); others take seconds."""
+_STARTING = timedelta(minutes=5)
+"""A disk may be made so long before the run for which it was made begins."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,7 +180,8 @@ def _opened(
 ) -> Usage:
     lease = books.leases.get(machine.lease or "")
     start = billable.since
-    if lease is not None and _is_storage(machine.id.provider, billable.kind):
+    lasting = _is_storage(machine.id.provider, billable.kind)
+    if lease is not None and lasting and not _made_with(machine, billable):
         # A disk older than the first lease of an adopted VM was not ours to account for.
         start = max(start, lease.at)
     start = _not_before(books, machine.id.provider, billable, start) if new else sighting.at
@@ -202,6 +205,12 @@ def _opened(
         payer=sighting.payers.get((machine.id.provider, machine.id.account)),
         evidence=machine.ending.evidence if billable.until and machine.ending else None,
     )
+
+
+def _made_with(machine: Machine, billable: Billable) -> bool:
+    """Whether a disk was made for this run, by the cloud's clock (a lease's is a laptop's)."""
+    launched = machine.launched_at
+    return launched is not None and billable.since >= launched - _STARTING
 
 
 def _not_before(books: Books, provider: str, billable: Billable, start: datetime) -> datetime:

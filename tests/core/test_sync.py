@@ -146,6 +146,12 @@ def test_what_was_just_launched_may_stay_hidden_for_five_minutes():
     assert Ended in kinds(book.look(6))
 
 
+def test_a_clock_that_is_ahead_takes_no_second_of_a_new_disk_away():
+    book = Notebook(lease(at=START + 30 * MINUTE))
+    book.look(1, replace(VM, launched_at=START))
+    assert {run.start for run in book.books.usages} == {START}
+
+
 def test_only_misses_in_a_row_count():
     book = Notebook(lease())
     book.look(1, VM)
