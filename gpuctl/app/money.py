@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from gpuctl.config.model import Settings
 from gpuctl.core.bill import Bill, Window, bill, fixed, monthly
-from gpuctl.core.charges import Charge
+from gpuctl.core.charges import Charge, basis
 from gpuctl.core.events import Close, Event
 from gpuctl.core.names import client_of
 from gpuctl.core.report import Account, Report, Terms, report
@@ -91,6 +91,8 @@ class Statement(NamedTuple):
     report: Report
     accounts: tuple[Account, ...]
     problems: tuple[str, ...]
+    basis: str
+    """`estimated`, `settled` against the bill, or `mixed`: of what was asked for."""
 
 
 def statement(
@@ -110,7 +112,10 @@ def statement(
         if (project is None or account.project == project)
         and (client is None or account.client == client)
     )
-    return Statement(report=made.report, accounts=accounts, problems=made.problems)
+    asked = (charge for charge in made.charges if _of(charge, project, client))
+    return Statement(
+        report=made.report, accounts=accounts, problems=made.problems, basis=basis(asked)
+    )
 
 
 def terms_of(settings: Settings) -> Callable[[str], Terms]:

@@ -12,7 +12,9 @@ from gpuctl.core.span import format_time
 
 def print_statement(session: Session, made: Statement, period: Period, *, filtered: bool) -> None:
     """One block for each project with its lines, then the totals."""
-    for line in _spans(period):
+    first, *spans = _spans(period)
+    say(session, f"{first}{_BASIS[made.basis]}")
+    for line in spans:
         say(session, line)
     figures = made.report
     rows: list[dict[str, str]] = []
@@ -49,6 +51,13 @@ def print_statement(session: Session, made: Statement, period: Period, *, filter
             )
         )
     say(session, as_table(rows, _COLUMNS))
+
+
+_BASIS = {
+    "estimated": "",
+    "mixed": ", settled against the bill in part",
+    "settled": ", settled against the bill",
+}
 
 
 def _spans(period: Period) -> list[str]:

@@ -71,6 +71,14 @@ class Charge(NamedTuple):
         return None if self.rate is None else self.units * Fraction(self.rate) / self.per
 
 
+def basis(charges: Iterable[Charge]) -> str:
+    """`settled` where a bill settled all of them, `estimated` where none, else `mixed`."""
+    settled = {charge.settled for charge in charges if charge.provider is not None}
+    if len(settled) > 1:
+        return "mixed"
+    return "settled" if True in settled else "estimated"
+
+
 def billed_span(usage: Usage, now: datetime) -> Span:
     """[start, start + max(minimum, run)); a run without an end is counted until `now`.
 

@@ -5,12 +5,12 @@ then rounded, by largest remainder over the client's own projects and lines, so 
 printed column adds up. Only charges of this client come in, so nothing of another can come out.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
 from fractions import Fraction
 
-from gpuctl.core.charges import Charge
+from gpuctl.core.charges import Charge, basis
 from gpuctl.core.rounding import minor_units, round_half_up
 from gpuctl.core.statement import BillingSpan, Exchange, Statement
 from gpuctl.core.statements_facts import Customer, Known, Period, Rate
@@ -54,7 +54,7 @@ def statement_of(
         vat_rate=customer.vat_rate,
         vat=vat,
         total=net + vat,
-        basis=_basis(mine),
+        basis=basis(mine),
         invoice=None,
         closed_at=None,
         as_of=now,
@@ -87,13 +87,6 @@ def _spans(period: Period, charges: Iterable[Charge]) -> tuple[BillingSpan, ...]
         for name, span in sorted(period.spans.items())
         if name in used or not used
     )
-
-
-def _basis(charges: Sequence[Charge]) -> str:
-    timed = [charge.settled for charge in charges if charge.provider is not None]
-    if not any(timed):
-        return "estimated"
-    return "settled" if all(timed) else "mixed"
 
 
 def _notes(customer: Customer, known: Known, rate: Rate | None) -> Iterable[str]:

@@ -248,7 +248,7 @@ def test_spend_and_report_show_the_settled_figure(two_hours):
     two_hours("reconcile", "--from", cur(two_hours, ROW | {"cost": "3"}))
     shown = two_hours.ok("spend", *YEAR)
     assert "settle compute" in shown
-    assert "total $3.0000" in shown
+    assert "total $3.0000\n  settled against the bill $3.0000\n  estimated $0.0000" in shown
     assert "compute p3.2xlarge" in shown
     report = two_hours.json("report", "--month", "2025-03")
     (project,) = report["projects"]
@@ -257,6 +257,15 @@ def test_spend_and_report_show_the_settled_figure(two_hours):
         ("compute", "2.00"),
         ("settle", "1.00"),
     ]
+    assert report["basis"] == "settled"
+    assert "2025-03, in USD, settled against the bill" in two_hours.ok(
+        "report", "--month", "2025-03"
+    )
+    later = RUN | {"id": "u2", "resource": "i-2"}
+    bring(two_hours, later)
+    assert two_hours.json("report", "--month", "2025-03")["basis"] == "mixed"
+    assert two_hours.json("report", "--month", "2025-04")["basis"] == "estimated"
+    assert "settled against the bill in part" in two_hours.ok("report", "--month", "2025-03")
     by_kind = two_hours.ok("spend", *YEAR, "--by", "kind")
     assert "settle" in by_kind
 
