@@ -28,18 +28,21 @@ class _Stretch(NamedTuple):
     costs: _Costs
 
 
+_Edges = tuple[tuple[int, int], ...]
+"""What may yet be left out: (saving an interval, intervals), the dearest first."""
+
+
 class _Label(NamedTuple):
     """A beginning of a schedule: the progress it is good for in seconds, and its cost.
 
-    It may be shortened later: by every interval of on-demand, and at the edge of one stretch of
-    spot, by at most `most` intervals that save `saving` each.
+    Any run can be entered later: `edges` tells what its intervals then save at least, and `least`
+    the least price of the run that still goes on.
     """
 
     progress: int
     cost: int
-    on_demand: int
-    saving: int
-    most: int
+    least: int
+    edges: _Edges
 
 
 class _Problem(NamedTuple):
@@ -59,7 +62,7 @@ def least_cost(job: Job, market: Market, first: int) -> int:
     price, floor = _dual(problem)
     ahead = _ahead(problem, price)
     for widening in count():
-        most = floor + market.on_demand * 2.0**widening
+        most = floor + price * job.interval * 0.4 * 1.4**widening
         found = _search(problem, price, ahead, most)
         if found is not None and found <= most:
             return found
@@ -166,19 +169,19 @@ def _search(
     gain = price * job.interval
     limit = most + 1e-6 * max(1.0, abs(most)) - price * job.work
     labels: list[list[_Label]] = [[] for _ in problem.stretches[0].costs]
-    labels[0] = [_Label(0, 0, 0, 0, 0)]
+    labels[0] = [_Label(0, 0, 0, ())]
     last = problem.stretches[0]
     for at, stretch in enumerate(problem.stretches):
         grown = _grow(job, stretch, last, labels)
         labels = []
         for mode, found in enumerate(grown):
-            edge = stretch.length * max(0.0, (stretch.costs[mode] or 0) - gain)
-            room = limit - ahead[at + 1][mode] + edge
-            near = (_capped(problem, price, room, label) for label in found)
-            labels.append(_undominated(problem, [label for label in near if label is not None]))
+            cost = stretch.costs[mode] or 0
+            room = limit - ahead[at + 1][mode] + stretch.length * max(0.0, cost - gain)
+            near = (_capped(label, room + price * label.progress, gain) for label in found)
+            labels.append(_undominated(job, [label for label in near if label is not None]))
         last = stretch
     ends = (
-        _total(problem, label)
+        label.cost - _saved(label.edges, (label.progress - job.work) // job.interval)
         for mode, found in enumerate(labels)
         for label in _ended(last, mode, found)
         if label.progress >= job.work
@@ -186,33 +189,47 @@ def _search(
     return min(ends, default=None)
 
 
-def _capped(problem: _Problem, price: float, room: float, label: _Label) -> _Label | None:
+def _capped(label: _Label, room: float, gain: float) -> _Label | None:
     """The label without what it cannot be shortened by; None where it can come to nothing.
 
-    Where progress is worth more than an interval saves, each interval less eats into the room.
+    Where an interval less saves less than its progress is worth, it eats into the room.
     """
-    gain = price * problem.job.interval
-    progress, cost, on_demand, saving, most = label
-    dear = problem.on_demand - gain
-    cheap = saving - gain
-    room += price * progress - cost + on_demand * max(0.0, dear) + most * max(0.0, cheap)
+    progress, cost, least, edges = label
+    room -= cost
+    for saving, length in edges:
+        if saving > gain:
+            room += (saving - gain) * length
     if room < 0:
         return None
-    if dear < 0:
-        on_demand = min(on_demand, int(room / -dear))
-    if cheap < 0:
-        most = min(most, int(room / -cheap))
-    return _Label(progress, cost, on_demand, saving if most else 0, most)
+    left, kept = room, []
+    for saving, length in edges:
+        if saving < gain:
+            fits = int(left / (gain - saving))
+            if fits < length:
+                if fits:
+                    kept.append((saving, fits))
+                break
+            left -= (gain - saving) * length
+        kept.append((saving, length))
+    return _Label(progress, cost, least if gain - least <= room else 0, tuple(kept))
 
 
-def _total(problem: _Problem, label: _Label) -> int:
-    """The cost of a whole schedule once nothing is held for longer than is needed."""
-    left, cost = (label.progress - problem.job.work) // problem.job.interval, label.cost
-    edges = ((problem.on_demand, label.on_demand), (label.saving, label.most))
-    for saving, most in sorted(edges, reverse=True):
-        less = min(left, most)
-        left, cost = left - less, cost - less * saving
-    return cost
+def _saved(edges: _Edges, most: int) -> int:
+    """What leaving out that many intervals saves."""
+    saved = 0
+    for saving, length in edges:
+        if most <= length:
+            return saved + most * saving
+        saved += length * saving
+        most -= length
+    return saved
+
+
+def _with(edges: _Edges, saving: int, length: int) -> _Edges:
+    """With that many more intervals (fewer where negative) of that saving."""
+    sizes = dict(edges)
+    sizes[saving] = max(0, sizes.get(saving, 0) + length)
+    return tuple(sorted(((a, b) for a, b in sizes.items() if a and b), reverse=True))
 
 
 def _grow(
@@ -221,55 +238,68 @@ def _grow(
     """Every label carried through a stretch in every way."""
     length, costs = stretch
     more = length * job.interval
-    free = [label for mode, found in enumerate(labels) for label in _ended(last, mode, found)]
+    free = _undominated(
+        job, [label for mode, found in enumerate(labels) for label in _ended(last, mode, found)]
+    )
     grown: list[list[_Label]] = [free]
     for mode in range(1, len(costs)):
         cost = costs[mode]
         if cost is None:
             grown.append([])
             continue
-        paid, begun, spare = cost * length, more - job.overhead, length if mode == 1 else 0
-        into = [_Label(p + more, c + paid, o + spare, s, n) for p, c, o, s, n in labels[mode]]
-        into += [_Label(p + begun, c + paid, o + spare, s, n) for p, c, o, s, n in free]
-        if mode > 1:
-            into += [
-                _Label(p + begun, c + paid, o, cost, length)
-                for p, c, o, s, n in free
-                if cost > s or length > n
-            ]
+        paid = cost * length
+        into = [
+            _Label(p + more, c + paid, min(least, cost), _with(edges, min(least, cost), length))
+            for p, c, least, edges in labels[mode]
+        ]
+        begun = more - job.overhead
+        into += [
+            _Label(p + begun, c + paid, cost, _with(edges, cost, length))
+            for p, c, _, edges in free
+        ]
         grown.append(into)
     return grown
 
 
 def _ended(last: _Stretch, mode: int, labels: Sequence[_Label]) -> Iterator[_Label]:
     """The labels of a mode when nothing is held any more: the last stretch may be left early."""
-    yield from labels
-    if mode > 1:
-        saving = last.costs[mode] or 0
-        for label in labels:
-            if saving > label.saving or last.length > label.most:
-                yield label._replace(saving=saving, most=last.length)
+    cost = last.costs[mode] or 0
+    for progress, paid, least, edges in labels:
+        if cost > least:
+            edges = _with(_with(edges, least, -last.length), cost, last.length)
+        yield _Label(progress, paid, 0, edges)
 
 
-def _undominated(problem: _Problem, labels: Iterable[_Label]) -> list[_Label]:
+def _undominated(job: Job, labels: Sequence[_Label]) -> list[_Label]:
     """Without those that another one, shortened where it can be, equals or betters."""
     kept: list[_Label] = []
-    for label in sorted(labels, key=lambda one: (-one.progress, one.cost, -one.on_demand)):
-        if not any(_dominates(problem, other, label) for other in kept):
+    for label in sorted(labels, key=lambda one: (-one[0], one[1], -one[2])):
+        progress, cost, least, edges = label
+        for other in kept:
+            if other[2] >= least:
+                surplus = (other[0] - progress) // job.interval
+                if _serves(other[3], surplus, edges, cost - other[1]):
+                    break
+        else:
             kept.append(label)
     return kept
 
 
-def _dominates(problem: _Problem, one: _Label, other: _Label) -> bool:
-    """Whether `one` (of no less progress) serves as well, however `other` may be shortened yet."""
-    dear = problem.on_demand
-    surplus = (one.progress - other.progress) // problem.job.interval
-    less = one.on_demand - other.on_demand
-    if less >= other.most and other.saving <= dear:
-        if one.cost - min(surplus, less - other.most) * dear <= other.cost:
-            return True
-    if less < 0 or one.most < other.most or (other.most and one.saving < other.saving):
+def _serves(one: _Edges, surplus: int, other: _Edges, cheaper: int) -> bool:
+    """Whether `one`, `surplus` intervals longer, saves what `other` does, for every number left
+    out: at least `-cheaper` more. Both are concave, so the corners tell.
+    """
+    if _saved(one, surplus) < -cheaper:
         return False
-    less = min(surplus, less)
-    spot = min(surplus - less, one.most - other.most)
-    return one.cost - less * dear - spot * one.saving <= other.cost
+    corner = saved = 0
+    for saving, length in other:
+        corner += length
+        saved += length * saving
+        if _saved(one, surplus + corner) + cheaper < saved:
+            return False
+    corner = -surplus
+    for _, length in one:
+        corner += length
+        if corner > 0 and _saved(one, surplus + corner) + cheaper < _saved(other, corner):
+            return False
+    return True
