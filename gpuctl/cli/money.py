@@ -105,20 +105,9 @@ def spend(
     if session.output == "table":
         say(session, f"total {dollars(whole, 4)}")
         _say_settled(session, found)
-        _say_settled(session, found)
     for problem in found.problems:
         click.echo(problem, err=True)
     return 0
-
-
-def _say_settled(session: Session, found: "Bill") -> None:
-    settled = [charge for charge in found.charges if charge.settled and charge.payer is None]
-    if settled:
-        from gpuctl.core.tally import total
-
-        whole = total(settled)
-        say(session, f"  settled against the bill {dollars(whole, 4)}")
-        say(session, f"  estimated {dollars(found.total - whole, 4)}")
 
 
 def _say_settled(session: Session, found: "Bill") -> None:
@@ -248,7 +237,6 @@ def report(
         "total": f"{figures.total:f}",
         "total_billable": f"{figures.billable:f}",
         "total_absorbed": f"{figures.absorbed:f}",
-        "basis": made.basis,
         "basis": made.basis,
         "ledger_head": session.ledger.head,
     }
