@@ -41,7 +41,7 @@ _WAYS = (
 def draw(statement: Statement) -> bytes:
     """The same bytes for the same statement: no clock, no network, no font of the machine.
 
-    Only where a text has letters that typst's own fonts lack (Chinese, Arabic…) are the machine's
+    Only where a text has letters that typst's own fonts lack (Chinese, Korean) are the machine's
     fonts asked. `UsageProblem` where the extra `pdf` is not installed.
     """
     data = _data(sheet(statement))

@@ -44,6 +44,7 @@ _KINDS = {
     "discount": "Discount",
     "adjust": "Adjustment",
     "correction": "Correction",
+    "settle": "Difference to the bill",
 }
 _UNITS = {
     "compute": "h",
@@ -122,7 +123,8 @@ def _lines(name: str, project: ProjectStatement, currency: str) -> Table:
 
 
 def _what(line: StatementLine) -> str:
-    found = [plain(line.sku) if line.sku else "", line.market.value if line.market else ""]
+    sku = _KINDS.get(line.sku or "", line.sku) if line.kind == "settle" else line.sku
+    found = [plain(sku or ""), line.market.value if line.market else ""]
     if line.note:
         found.append(plain(line.note))
     return " · ".join(text for text in found if text)
@@ -188,10 +190,10 @@ def _sessions(name: str, project: ProjectStatement, statement: Statement) -> Tab
             Column("Market", "how it ended"),
             Column("Start", "end"),
             Column("Time", "h:mm:ss", number=True),
-            Column("Rate", "USD an hour", number=True),
+            Column("Rate", "USD/h", number=True),
             Column("Compute", currency, number=True),
             Column("Saved", "of on demand", number=True),
-            Column("Cost", f"{currency}, all in", number=True),
+            Column("Cost", currency, number=True),
         ),
         tuple(rows),
         tuple(feet),

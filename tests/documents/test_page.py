@@ -274,6 +274,14 @@ def test_how_a_session_ended_is_said_in_words() -> None:
     assert rows[5].all("td")[2].text == "30 Mar 22:30 goes on"
 
 
+def test_what_a_bill_asked_beside_the_estimate_is_named() -> None:
+    (work,) = retained().projects
+    line = work.lines[-1]._replace(kind="settle", sku="disk", unit=None, rate=None)
+    given = retained()._replace(projects=(work._replace(lines=(*work.lines[:-1], line)),))
+    rows = table(read(page.draw(given)), "project-1-lines").one("tbody").all("tr")
+    assert rows[-1].one("th").text == "Difference to the bill Disk"
+
+
 def test_no_client_pays_for_what_ran_on_its_own_account() -> None:
     text = read(page.draw(retained()._replace(own_account=Decimal("12.34")))).one("main").text
     assert "On your own cloud account USD 12.34 more was spent." in text
