@@ -139,4 +139,4 @@ def _line(statement: Statement, terms: Xero, item: Item, tax: Decimal | None) ->
 
 
 def _cell(name: str, text: str) -> str:
-    return cell(clip(plain(text), _LONGEST.get(name, 255)))
+    return clip(cell(plain(text)), _LONGEST.get(name, 255))

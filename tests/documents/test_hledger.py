@@ -115,6 +115,8 @@ def test_hostile_names_are_text():
         hledger(hostile, "check", "-s")
         vision, ours = transactions(hostile)
         assert dict(vision["ttags"])["project"] == "acme/vision"
+        assert vision["tdescription"].count("|") == 1, "payee and title"
+        assert not {"(", ")", ";"} & set(vision["tcode"])
         assert "project" not in dict(ours["ttags"])
         for posting in vision["tpostings"]:
             names = [tag for tag, _ in posting["ptags"]]

@@ -75,6 +75,10 @@ def test_tables_add_up(make):
     assert sum((number(figures[name]) for name in names), sum(beside)) == made.net
     assert len(tables) == 2 * len(names)
     assert all(adds_up(table) for table in tables)
+    for row in summary[1:]:
+        if row[1]:
+            cost, left_out, markup, asked = (number(cell) for cell in row[1:])
+            assert cost + left_out + markup == asked
 
 
 def test_who_asks_for_what_is_said():
