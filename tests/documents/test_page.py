@@ -10,6 +10,7 @@ from typing import NamedTuple
 import pytest
 from hypothesis import given, settings
 
+from gpuctl import documents
 from gpuctl.core.rounding import minor_units
 from gpuctl.core.statement import Statement
 from gpuctl.documents import page
@@ -295,7 +296,7 @@ def test_a_span_of_days_is_named_by_both() -> None:
 
 
 def test_the_same_statement_gives_the_same_bytes() -> None:
-    assert page.draw(march()) == page.draw(march())
+    assert page.draw(march()) == page.draw(march()) == documents.draw(march(), "html")
 
 
 KNOWN = {one.tag for make in EDGES for one in nodes(drawn(make))}
