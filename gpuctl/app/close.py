@@ -79,6 +79,7 @@ def close(ledger: Ledger, settings: Settings, asked: Asked, now: datetime, rates
     statement = statement_for(books, client, settings, now, rates=rates, head=ledger.head)
     statement = statement._replace(invoice=asked.invoice, closed_at=now)
     fact = _fact(books, asked, statement, now)
+    fact = fact._replace(overhead=money.bears_overhead(settings, client))
     if not asked.dry_run:
         ledger.append([fact])
     return Closed(fact=fact, statement=statement, problems=tuple(problems))

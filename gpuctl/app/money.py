@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from gpuctl.config.model import Settings
 from gpuctl.core.bill import Bill, Window, bill, fixed, monthly
@@ -13,6 +13,9 @@ from gpuctl.core.names import client_of
 from gpuctl.core.report import Account, Report, Terms, report
 from gpuctl.core.rules import billing_zone
 from gpuctl.core.span import Month, Span
+
+if TYPE_CHECKING:
+    from gpuctl.core.closing import Closes
 
 
 class Period(NamedTuple):
@@ -71,18 +74,42 @@ class Figures(NamedTuple):
 def figures(events: Sequence[Event], period: Period, now: datetime, settings: Settings) -> Figures:
     """Rounded over all projects together. Closed months are shown as they were billed.
 
-    A span of days shows the facts as they stand: corrections belong to months.
+    A span of days shows the facts as they stand: corrections and overhead belong to months.
     """
     whole = bill(events, period.window, now)
-    if period.month is not None and any(isinstance(event, Close) for event in events):
-        from gpuctl.core import closing  # noqa: PLC0415 - most ledgers hold no closing
+    month = period.month
+    closed = month is not None and any(isinstance(event, Close) for event in events)
+    if month is None or not (closed or settings.share_overhead):
+        made = report(whole.charges, terms_of(settings))
+        return Figures(charges=whole.charges, report=made, problems=whole.problems)
+    from gpuctl.core import closing  # noqa: PLC0415 - most ledgers hold no closing
 
-        known = closing.closes(events)
-        charges = (*whole.charges, *closing.due(events, known, period.month, now))
-        made = closing.report_of(known, period.month, charges, terms_of(settings))
-        return Figures(charges=charges, report=made, problems=whole.problems)
-    made = report(whole.charges, terms_of(settings))
-    return Figures(charges=whole.charges, report=made, problems=whole.problems)
+    known = closing.closes(events)
+    charges: Sequence[Charge] = whole.charges
+    if settings.share_overhead or any(at == month and c.overhead for (_, at), c in known.items()):
+        from gpuctl.core.overhead import shared  # noqa: PLC0415 - few turn it on
+
+        charges = shared(charges, _bearing(settings, known, month), closing.last_second(month))
+    charges = (*charges, *closing.due(events, known, month, now))
+    made = closing.report_of(known, month, charges, terms_of(settings))
+    return Figures(charges=charges, report=made, problems=whole.problems)
+
+
+def bears_overhead(settings: Settings, client: str) -> bool:
+    """Whether a client bears its share of what is no project's own."""
+    policy = settings.clients.get(client)
+    by_hours = policy is None or policy.overhead.value == "by-hours"
+    return settings.share_overhead and by_hours
+
+
+def _bearing(settings: Settings, known: "Closes", month: Month) -> Callable[[str], bool]:
+    """As the settings have it; clients whose month is closed, as they did then."""
+
+    def bears(client: str) -> bool:
+        close = known.get((client, month))
+        return bears_overhead(settings, client) if close is None else close.overhead
+
+    return bears
 
 
 class Statement(NamedTuple):

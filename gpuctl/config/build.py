@@ -46,6 +46,7 @@ def settings(tree: Tree) -> Settings:
         notify=Notify(**tree.get("notify", {})),
         xero=Xero(**tree.get("xero", {})),
         me=Me(**tree.get("me", {})),
+        share_overhead=tree.get("overhead", {}).get("share", False),
         templates=_Templates(tree.get("template", {})),
         clients=MappingProxyType(clients),
         projects=MappingProxyType(projects),

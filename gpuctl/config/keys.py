@@ -224,7 +224,8 @@ CLIENT_POLICY = Table(
     Key(
         "overhead",
         Choice(Overhead),
-        "Its share of costs that are no project's own (images, idle disks).",
+        "Its share of costs that are no project's own (images, idle disks), where `overhead.share` "
+        "is on: by its machine-hours, none, or an amount that you agreed on (none by gpuctl).",
         default="by-hours",
         also=("share_overhead",),
     ),
@@ -339,6 +340,19 @@ USER = Table(
             always=True,
         ),
         "How invoices are filed in Xero.",
+    ),
+    Key(
+        "overhead",
+        Table(
+            Key(
+                "share",
+                Flag(),
+                "Share what is no project's own among clients, each month by machine-hours.",
+                default=False,
+            ),
+            always=True,
+        ),
+        "Costs of images, idle disks and idle addresses that no project is named for.",
     ),
     Key(
         "me",

@@ -221,6 +221,8 @@ class Settings(NamedTuple):
     notify: Notify = Notify()
     xero: Xero = Xero()
     me: Me = Me()
+    share_overhead: bool = False
+    """Whether what is no project's own is shared among clients (`overhead.share`)."""
     sync: SyncSettings = SyncSettings()
     run: RunSettings = RunSettings()
 

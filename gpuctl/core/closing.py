@@ -29,9 +29,6 @@ Closes = Mapping[tuple[str, Month], Close]
 Costs = Mapping[tuple[str, Month], Fraction]
 """(project, month) -> exact USD."""
 
-Share = Callable[[Sequence[Charge]], Sequence[Charge]]
-"""What is done with a month's charges before anybody pays them (overhead is shared)."""
-
 _PROVIDERS = ("aws", "gcp")
 
 
@@ -62,13 +59,7 @@ def costs(charges: Iterable[Charge]) -> dict[str, Fraction]:
     return found
 
 
-def due(
-    events: Sequence[Event],
-    known: Closes,
-    month: Month,
-    now: datetime,
-    share: Share = list,
-) -> Sequence[Charge]:
+def due(events: Sequence[Event], known: Closes, month: Month, now: datetime) -> Sequence[Charge]:
     """The corrections that are billed in `month`: one for each project and closed month."""
     due_months = {
         client: months
@@ -80,7 +71,7 @@ def due(
     now_costs = {
         (project, of): cost
         for of in sorted(set().union(*due_months.values()))
-        for project, cost in costs(share(bill(events, monthly(of), now).charges)).items()
+        for project, cost in costs(_as_billed(events, known, of, now)).items()
     }
     return [
         _correction(project, of, month, usd)
@@ -89,6 +80,24 @@ def due(
         for project, usd in sorted(_differences(known, client, of, now_costs).items())
         if usd
     ]
+
+
+def _as_billed(
+    events: Sequence[Event], known: Closes, of: Month, now: datetime
+) -> Sequence[Charge]:
+    """A month's charges now, overhead shared with those that bore it when they were billed."""
+    charges = bill(events, monthly(of), now).charges
+    bearing = {client for (client, at), close in known.items() if at == of and close.overhead}
+    if not bearing:
+        return charges
+    from gpuctl.core.overhead import shared  # noqa: PLC0415 - few turn it on
+
+    return shared(charges, bearing.__contains__, last_second(of))
+
+
+def last_second(month: Month) -> datetime:
+    """When what belongs to a month as a whole is dated."""
+    return month.span(billing_zone(None)).end - timedelta(seconds=1)
 
 
 def _due_in(known: Closes, client: str, month: Month) -> Sequence[Month]:
@@ -124,7 +133,7 @@ def _ratios(values: Any) -> dict[str, Fraction]:
 
 
 def _correction(project: str, of: Month, month: Month, usd: Fraction) -> Charge:
-    last = month.span(billing_zone(None)).end - timedelta(seconds=1)
+    last = last_second(month)
     return Charge(
         provider=None,
         account=None,

@@ -151,6 +151,8 @@ class Close(NamedTuple):
     """The statement as it was sent."""
     accounts: Mapping[str, Json] | None = None
     """Project -> its figures in `report`, in USD, as printed then."""
+    overhead: bool = False
+    """Whether its costs hold a share of the overhead."""
     extra: Mapping[str, Json] = NOTHING
 
 

@@ -126,6 +126,12 @@ def _whole(value: Any) -> int:
     return value
 
 
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise RecordError("is true or false")
+    return value
+
+
 def _object(value: Any) -> Mapping[str, Json]:
     if not isinstance(value, dict):
         raise RecordError("is an object")
@@ -278,11 +284,13 @@ PUBLIC: dict[str, tuple[type[Event], tuple[Field, ...]]] = {
             Field("corrects", "corrects", Form(_corrects, dict)),
             Field("statement", "statement", _OBJECT),
             Field("accounts", "accounts", _OBJECT, required=False, null=True),
+            Field("overhead", "overhead", Form(_flag, bool), required=False),
         ),
     ),
 }
 
 DEFAULTS: dict[str, dict[str, Any]] = {
+    "close": {"overhead": False},
     "price": {"market": Market.ON_DEMAND},
     "split": {"idle": Decimal(0), "idle_absorbed": False},
     "settle": {"currency": "USD", "per_usd": Decimal(1)},

@@ -15,6 +15,7 @@ from gpuctl.app.statement import clients_to_bill, narrowed, open_books, statemen
 from gpuctl.config.model import (
     ClientPolicy,
     Me,
+    Overhead,
     Ports,
     ProjectPolicy,
     Retainer,
@@ -27,6 +28,7 @@ from gpuctl.core.events import Adjust, Close, Ended, Price, Settle, Switch, Usag
 from gpuctl.core.interchange import read_line, write_line
 from gpuctl.core.kinds import EndedBy, Kind, Market, Unit
 from gpuctl.core.names import client_of
+from gpuctl.core.overhead import shared
 from gpuctl.core.span import Month
 from gpuctl.core.statements_facts import Rate
 from tests.core.stories import PROJECTS, stories
@@ -229,6 +231,67 @@ def test_of_two_closings_of_one_month_the_first_holds():
         assert closing.closes(order) == {("acme", MARCH): first}
 
 
+def idle_disk(resource="snap-1"):
+    """9 USD a month that are nobody's."""
+    run = Usage(
+        id=resource, provider="aws", account="1", region="r", zone=None, resource=resource,
+        kind=Kind.SNAPSHOT, sku="standard", market=Market.ON_DEMAND, quantity=D(1),
+        start=datetime(2025, 1, 1, tzinfo=UTC), end=None, ended_by=None, project=None,
+    )  # fmt: skip
+    price = Price("p9", "aws", None, None, Kind.SNAPSHOT, "standard", Market.ON_DEMAND, Unit.MONTH,
+                  D(9), run.start)  # fmt: skip
+    return [run, price]
+
+
+def two_hours(project="acme/vision", day=3):
+    run = Usage(
+        id=f"u-{project}-{day}", provider="aws", account="1", region="r", zone="z",
+        resource=f"i-{project}-{day}", kind=Kind.COMPUTE, sku="x", market=Market.ON_DEMAND,
+        quantity=D(1), start=at(MARCH, day), end=at(MARCH, day, 14), ended_by=EndedBy.USER,
+        project=project,
+    )  # fmt: skip
+    price = Price("p1", "aws", None, None, Kind.COMPUTE, "x", Market.ON_DEMAND, Unit.HOUR, D(1),
+                  at(MARCH, 1))  # fmt: skip
+    return [run, price]
+
+
+def test_overhead_is_shared_where_it_is_turned_on_and_not_where_a_client_bears_none():
+    book = Book([*idle_disk(), *two_hours(), *two_hours("borealis/nlp")])
+    now = at(APRIL, 3)
+    off = shown(book, MARCH, now)
+    assert off["acme/vision"].cost == 2
+    policy = settings_of(borealis=ClientPolicy("borealis", overhead=Overhead.NONE))._replace(
+        share_overhead=True
+    )
+    on = shown(book, MARCH, now, policy)
+    assert (on["acme/vision"].cost, on["borealis/nlp"].cost) == (D("6.50"), 2)
+    assert [(line.kind, line.cost) for line in on["acme/vision"].lines] == [
+        ("compute", 2), ("overhead", D("4.50")),
+    ]  # fmt: skip
+    [project] = sent(book, "acme", MARCH, now, policy).projects
+    assert (project.cost, project.other) == (D("6.50"), D("4.50"))
+    # A span of days is the facts as they stand.
+    span = money.between(at(MARCH, 1, 0), at(APRIL, 1, 0))
+    made = money.statement(book.events(), span, now, policy)
+    assert (made.report.unattributed, made.report.total) == (9, 13)
+
+
+def test_turning_overhead_on_does_not_reach_back_into_closed_months():
+    book = Book([*idle_disk(), *two_hours()])
+    closed(book)
+    on = NOBODY._replace(share_overhead=True)
+    now = at(APRIL, 20)
+    assert shown(book, MARCH, now, on)["acme/vision"].cost == 2
+    assert "acme/vision" not in shown(book, APRIL, now, on)
+    # Nor does turning it off give back what was billed.
+    other = Book([*idle_disk(), *two_hours()])
+    assert closed(other, policy=on).fact.overhead
+    assert shown(other, MARCH, now)["acme/vision"].cost == 11
+    assert "acme/vision" not in shown(other, APRIL, now)
+    other.append(two_hours("borealis/nlp"))
+    assert shown(other, APRIL, now)["acme/vision"].cost == D("-4.50")
+
+
 # --- refusals -------------------------------------------------------------------------------
 
 
@@ -318,6 +381,7 @@ def late_facts(draw, base, events):
 def test_nothing_is_billed_twice_or_lost_and_closed_cents_never_move(data):
     """Facts come in any order, months are closed in any order, between them."""
     draw = data.draw
+    policy = NOBODY._replace(share_overhead=draw(st.booleans()))
     base, events = draw(stories())
     facts = draw(st.permutations([*events, *late_facts(draw, base, events)]))
     first = Month(base.year, base.month)
@@ -332,15 +396,19 @@ def test_nothing_is_billed_twice_or_lost_and_closed_cents_never_move(data):
             client_of(getattr(event, "project", None) or "") == client for event in book.events()
         )
         if known and (client, month) not in frozen:
-            closed(book, client, month, now=now, anyway=True)
-            frozen[client, month] = figures(book, client, month, now)
+            closed(book, client, month, now=now, anyway=True, policy=policy)
+            frozen[client, month] = figures(book, client, month, now, policy)
         now += timedelta(hours=7)
     book.append(facts)
     for (client, month), before in frozen.items():
-        assert figures(book, client, month, now) == before
+        assert figures(book, client, month, now, policy) == before
     every = [Month(2025, number) for number in range(1, 13)]
     every += [Month(2026, 1), Month(2026, 2), Month(2026, 3)]
     facts_now = {month: bill(book.events(), monthly(month), now).charges for month in every}
+    if policy.share_overhead:
+        facts_now = {
+            month: shared(charges, lambda _: True, now) for month, charges in facts_now.items()
+        }
     known = closing.closes(book.events())
     for client in CLIENTS:
         owed = sum((own(client, charges) for charges in facts_now.values()), Fraction(0))
@@ -357,11 +425,11 @@ def own(client, charges):
     return sum((usd for name, usd in costs.items() if client_of(name) == client), Fraction(0))
 
 
-def figures(book, client, month, now):
+def figures(book, client, month, now, policy):
     """Everything that is printed of a client's month."""
-    accounts = shown(book, month, now)
+    accounts = shown(book, month, now, policy)
     mine = {name: account for name, account in accounts.items() if client_of(name) == client}
-    return mine, sent(book, client, month, now)
+    return mine, sent(book, client, month, now, policy)
 
 
 # --- statements of the app ------------------------------------------------------------------
