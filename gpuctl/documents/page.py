@@ -29,7 +29,7 @@ POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 """No script, no font, no image from anywhere, whatever a name in it may hold."""
 
 
-_SHORT = 12
+_SHORT = 6
 """So many rows are kept on one sheet."""
 _LONG_WORD = re.compile(r"[^\s\N{NO-BREAK SPACE}]{17,}")
 _PIECE = 12
