@@ -2,7 +2,7 @@
 
 Hypothesis draws a size for each sort of fact, which it can shrink, and a seed for the rest. All
 that the rules know is in them: both clouds, all kinds, spot hours, waivers, free traffic,
-sustained use, minimums, months of all lengths and changed clocks, runs without an end.
+sustained use, minimums, months of all lengths and changed clocks, runs without an end, bills.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -12,10 +12,10 @@ from typing import NamedTuple
 
 from hypothesis import strategies as st
 
-from gpuctl.core.events import Adjust, Ended, Price, Split, Switch, Usage
+from gpuctl.core.events import Adjust, Ended, Price, Settle, Split, Switch, Usage
 from gpuctl.core.kinds import EndedBy, Evidence, Kind, Market
-from gpuctl.core.rules import MARKET_KINDS, rule_for
-from gpuctl.core.span import Span
+from gpuctl.core.rules import MARKET_KINDS, billing_zone, rule_for
+from gpuctl.core.span import Span, day_span
 
 BASES = [
     datetime(2024, 2, 27, tzinfo=UTC),  # a leap year
@@ -121,11 +121,32 @@ class Maker:
             yield self.split(f"{resource}/1", resource, a, b)
             yield self.split(f"{resource}/2", resource, b, c)
 
+    def settle(self, number, run):
+        """What a bill asks for a day of a run, its first or the one after."""
+        zone = billing_zone(run.provider)
+        start = run.start + timedelta(days=self.random.choice([0, 0, 1]))
+        day = day_span(start.astimezone(zone).date(), zone)
+        currency, per_usd = self.random.choice([("USD", "1"), ("EUR", "0.93")])
+        return Settle(
+            id=f"t{number}",
+            provider=run.provider,
+            account=run.account,
+            resource=run.resource,
+            kind=run.kind,
+            since=day.start,
+            until=day.end,
+            billed=Decimal(self.random.randrange(-100, 4_000)) / 100,
+            at=day.end + timedelta(seconds=number),
+            source="a bill",
+            currency=currency,
+            per_usd=Decimal(per_usd),
+        )
+
     def project(self):
         return self.random.choice([*PROJECTS, None])
 
 
-def history(seed, runs, prices, switches, splits, adjusts):
+def history(seed, runs, prices, switches, splits, adjusts, settles=0):
     """The ledger of a seed; the first price of each run is there from before it began, mostly."""
     random = Random(seed)
     make = Maker(random, random.choice(BASES))
@@ -166,6 +187,7 @@ def history(seed, runs, prices, switches, splits, adjusts):
         )
         for n in range(adjusts)
     ]
+    events += [make.settle(n, random.choice(usages)) for n in range(settles)]
     now = make.base + timedelta(seconds=random.randrange(14 * DAY))
     whole = Span(make.base - timedelta(days=2), make.base + timedelta(days=40))
     return History(events, now, whole, random)
@@ -179,4 +201,5 @@ histories = st.builds(
     switches=st.integers(0, 3),
     splits=st.integers(0, 2),
     adjusts=st.integers(0, 2),
+    settles=st.integers(0, 2),
 )

@@ -44,6 +44,11 @@ def sums(charges, *names):
     return {key: value for key, value in found.items() if any(value)}
 
 
+def estimates(charges):
+    """Without what bills add: a difference is a whole stretch's, and has no seconds of its own."""
+    return [charge for charge in charges if charge.kind != "settle"]
+
+
 def cuts_of(history, count, *own):
     """The whole span cut at random seconds, and at moments that the ledger itself names."""
     span, random = history.whole, history.random
@@ -81,7 +86,7 @@ def test_a_run_cut_anywhere_costs_what_it_costs_whole(history, cuts):
             assert one.end == following.start
 
 
-@holds(1_500, history=histories, cuts=st.integers(1, 5))
+@holds(1_000, history=histories, cuts=st.integers(1, 4))
 def test_windows_beside_one_another_sum_to_the_whole(history, cuts):
     parts = [
         charge
@@ -92,7 +97,7 @@ def test_windows_beside_one_another_sum_to_the_whole(history, cuts):
     names = ("usage", "kind", "project", "rate", "absorbed", "free")
     assert sums(parts, *names) == sums(whole, *names)
     assert total(parts) == total(whole)
-    assert sum(charge.seconds for charge in parts) == sum(charge.seconds for charge in whole)
+    assert sum(c.seconds for c in estimates(parts)) == sum(c.seconds for c in estimates(whole))
 
 
 @holds(600, history=histories)
@@ -115,7 +120,7 @@ def test_neither_order_nor_repetition_of_the_facts_matters(history):
     assert bill(again, window, history.now) == bill(history.events, window, history.now)
 
 
-@holds(1_500, history=histories)
+@holds(1_200, history=histories)
 def test_every_cost_is_somebodys_and_some_resources(history):
     """By project + nobody's + idle = all charges = by resource: with and without attribution."""
     charges = bill(history.events, fixed(history.whole), history.now).charges
@@ -139,7 +144,7 @@ def test_each_second_belongs_to_the_split_or_the_last_switch_that_found_it(histo
     switches = [event for event in history.events if isinstance(event, Switch)]
     charges = bill(history.events, fixed(history.whole), history.now).charges
     usages = {usage.id: usage for usage in runs(history.events)}
-    for charge in charges:
+    for charge in estimates(charges):
         if charge.usage not in usages or not charge.seconds:
             continue
         run = usages[charge.usage]
@@ -159,7 +164,7 @@ def test_the_parts_of_a_split_are_in_its_proportions(history):
     for split in (event for event in history.events if isinstance(event, Split)):
         inside = fixed(Span(split.since, max(split.until, split.since)))
         charges = bill(history.events, inside, history.now).charges
-        mine = [charge for charge in charges if charge.resource == split.resource]
+        mine = [charge for charge in estimates(charges) if charge.resource == split.resource]
         whole = sum(split.shares.values()) + (split.idle if split.idle_absorbed else 0)
         for project, share in split.shares.items():
             theirs = total(charge for charge in mine if charge.project == project)
@@ -257,12 +262,21 @@ def test_there_are_ten_thousand_examples():
 def test_the_ledgers_of_chance_have_all_that_the_properties_are_about():
     found = Counter()
     for seed in range(300):
-        ledger = history(seed, runs=4, prices=2, switches=2, splits=1, adjusts=1)
+        ledger = history(seed, runs=4, prices=2, switches=2, splits=1, adjusts=1, settles=1)
         for charge in bill(ledger.events, fixed(ledger.whole), ledger.now).charges:
             found.update([charge.kind, charge.ended_by, charge.market])
             found.update(name for name in ("free", "absorbed", "payer") if getattr(charge, name))
             found.update(["no price"] if charge.cost is None else ["priced"])
             found.update(["nobody's"] if charge.project is None else ["somebody's"])
     assert min(found[kind.value] for kind in Kind) > 0
-    for name in ("discount", "free", "absorbed", "payer", "no price", "nobody's", "adjust"):
+    for name in (
+        "discount",
+        "settle",
+        "free",
+        "absorbed",
+        "payer",
+        "no price",
+        "nobody's",
+        "adjust",
+    ):
         assert found[name] > 0, name
