@@ -12,7 +12,6 @@ from gpuctl.cli.session import Session
 Record = Mapping[str, Any]
 
 _CONTROL = r"[\x00-\x08\x0b-\x1f\x7f-\x9f]"
-_NUMBER = r"-?\d+(\.\d+)?\Z"
 
 
 class Column(NamedTuple):
@@ -78,26 +77,25 @@ def as_csv(records: Sequence[Record]) -> str:
     import csv
     import io
 
+    from gpuctl.core.cells import cell
+
     out = io.StringIO()
     names = list(dict.fromkeys(name for record in records for name in record))
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(names)
     for record in records:
-        writer.writerow([_cell(record.get(name)) for name in names])
+        writer.writerow([cell(_text(record.get(name))) for name in names])
     return out.getvalue()
 
 
-def _cell(value: Any) -> str:
+def _text(value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, list | dict):
         return json.dumps(value, ensure_ascii=False)
-    text = str(value)
-    if text[:1] in "=+-@\t\r" and text and not re.match(_NUMBER, text):
-        return "'" + text
-    return text
+    return plain(str(value))
 
 
 def plain(text: str) -> str:

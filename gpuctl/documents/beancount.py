@@ -22,6 +22,8 @@ def draw(statement: Statement) -> bytes:
 def _lines(statement: Statement) -> Iterator[str]:
     yield f"; {statement.client} {statement.month or ''}, {statement.basis}"
     yield f"; ledger {plain(statement.ledger_head)}"
+    for note in statement.notes:
+        yield f"; note: {plain(note)}"
     yield f'option "operating_currency" "{statement.currency}"'
     opened = _opened(statement)
     for account in accounts(statement):

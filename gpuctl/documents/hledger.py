@@ -22,6 +22,8 @@ def _lines(statement: Statement) -> Iterator[str]:
     places = minor_units(statement.currency)
     yield f"; {statement.client} {statement.month or ''}, {statement.basis}"
     yield f"; ledger {_text(statement.ledger_head)}"
+    for note in statement.notes:
+        yield f"; note: {plain(note)}"
     # The mark is needed even where no decimals follow it, else hledger refuses the line.
     yield f"commodity 1000.{'0' * places} {statement.currency}"
     for account in accounts(statement):

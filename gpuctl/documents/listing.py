@@ -1,7 +1,8 @@
 """A statement as comma separated values (RFC 4180, UTF-8): what a client can check by itself.
 
 One row for each session and for everything else that is asked for. `amount` of all rows but
-`total` adds up to `amount` of `total`. No cell can become a formula in a spreadsheet.
+`total` adds up to `amount` of `total`, whose `note` holds the statement's notes. No cell can
+become a formula in a spreadsheet.
 """
 
 import csv
@@ -62,7 +63,8 @@ def draw(statement: Statement) -> bytes:
     out = io.StringIO()
     writer = csv.writer(out)
     writer.writerow(COLUMNS)
-    for entry in (*entries(statement), Entry(Row.TOTAL, statement.total)):
+    total = Entry(Row.TOTAL, statement.total, note="; ".join(statement.notes))
+    for entry in (*entries(statement), total):
         found = dict(_cells(statement, entry))
         writer.writerow([cell(plain(found.get(name, ""))) for name in COLUMNS])
     return out.getvalue().encode()

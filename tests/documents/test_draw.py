@@ -22,6 +22,12 @@ def test_nothing_of_another_client_is_in_it(name):
     assert draw(march(), name).decode() == text, "drawing keeps nothing"
 
 
+@pytest.mark.parametrize("name", [name for name in TEXT if name != "xero"])
+def test_what_the_client_should_know_is_in_it(name):
+    text = draw(march(), name).decode()
+    assert "the end of i-0a1b2c3d4e5f60718 at 2025-03-07T11:11:11Z is uncertain" in text
+
+
 def test_files_are_named_by_their_format():
     names = [suffix(name) for name in FORMATS]
     assert names == [".md", ".csv", ".html", ".pdf", ".journal", ".beancount", ".xero.csv"]
