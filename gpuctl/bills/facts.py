@@ -78,7 +78,9 @@ def _entry(shape: Shape, table: Table) -> str:
     return f"{entry} AS entry, {exact} AS exact"
 
 
-_AMOUNT = r"""[''"]amount[''"]\s*:\s*(?:Decimal\()?[''"]?([^,}''"\s)]*)"""
+# With its quotes, up to the end of the value, so that `-1 USD` is not read as -1.
+_AMOUNT = r"""[''"]amount[''"]\s*:\s*((?:Decimal\()?[''"][^''"]*[''"]|[^,}\]]*)"""
+_AROUND = r"""^(?:Decimal\()?[''"]|[''"]$"""
 _TYPE = r"""[''"]type[''"]\s*:\s*[''"]?([A-Z_]+)"""
 
 
@@ -96,7 +98,8 @@ def _credits(column: Column) -> str:
         WHEN said({words}) IS NULL OR {words} = '[]' THEN []
         WHEN len({amounts}) > 0 THEN list_transform(
             list_zip({amounts}, CASE WHEN len({types}) = len({amounts}) THEN {types} ELSE [] END),
-            lambda z: {{'part': 1, 'amount': z[1], 'label': z[2]}})
+            lambda z: {{'part': 1, 'label': z[2],
+                'amount': trim(regexp_replace(z[1], '{_AROUND}', '', 'g'))}})
         ELSE [{{'part': 1, 'amount': {words}, 'label': NULL::VARCHAR}}] END"""
 
 

@@ -4,7 +4,6 @@ import codecs
 import csv
 import gzip
 import re
-import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, NamedTuple, cast
@@ -27,6 +26,12 @@ class File(NamedTuple):
     gzipped: bool = False
     header: tuple[str, ...] = ()
     delimiter: str = ","
+    copied_from: Path | None = None
+
+    @property
+    def named(self) -> Path:
+        """The file as its owner knows it."""
+        return self.copied_from or self.path
 
 
 def find(paths: Sequence[Path]) -> list[File]:
@@ -108,18 +113,36 @@ def _open(path: Path, *, gzipped: bool) -> IO[bytes]:
 
 
 def one_newline(file: File, directory: Path) -> File:
-    r"""A copy whose lines all end in `\n`: DuckDB's parser refuses a mixture."""
+    r"""The file, or where its lines end now in `\n` and now in `\r\n` a copy with `\n` alone.
+
+    DuckDB refuses such a mixture, wherever it meets it.
+    """
+    if file.form not in (CSV, FEED) or not _mixed(file):
+        return file
     copy = directory / f"{len(list(directory.iterdir()))}-{file.path.name}"
-    held = b""
-    with _open(file.path, gzipped=file.gzipped) as source, copy.open("wb") as target:
-        while chunk := source.read(_HEAD):
-            chunk, held = held + chunk, b""
-            if chunk.endswith(b"\r"):
-                chunk, held = chunk[:-1], b"\r"
+    with copy.open("wb") as target:
+        for chunk in _chunks(file):
             target.write(chunk.replace(b"\r\n", b"\n"))
-        target.write(held)
-    shutil.copystat(file.path, copy)
-    return file._replace(path=copy, gzipped=False)
+    return file._replace(path=copy, gzipped=False, copied_from=file.path)
+
+
+def _mixed(file: File) -> bool:
+    both = lines = 0
+    for chunk in _chunks(file):
+        both += chunk.count(b"\r\n")
+        lines += chunk.count(b"\n")
+    return 0 < both < lines
+
+
+def _chunks(file: File) -> Iterator[bytes]:
+    r"""Its bytes in pieces, none of which ends between `\r` and `\n`."""
+    held = b""
+    with _open(file.path, gzipped=file.gzipped) as source:
+        while read := source.read(_HEAD):
+            chunk = held + read
+            held = b"\r" if chunk.endswith(b"\r") else b""
+            yield chunk[: len(chunk) - len(held)]
+    yield held
 
 
 def line_of_row(file: File, row: int) -> int | None:

@@ -1,4 +1,4 @@
-"""All rows of a bill added up, once, by DuckDB: a table of resources, words and days."""
+"""All rows of a bill added up, once, by DuckDB: tables of words, and of resources and days."""
 
 from collections.abc import Sequence
 from datetime import date
@@ -30,8 +30,9 @@ class Grouped(NamedTuple):
     """Known columns that no file has."""
 
 
-# As the tables are made: raw words first (`grouped`, one pass over the files), then the words
-# cleaned, rows without a date placed, and what is the same now added up again (`days`).
+# As the tables are made: raw words first (`grouped`, one pass over the files); then the words
+# cleaned and rows without a date placed (`cleaned`); then each combination of words once
+# (`words`), and what is of one combination, resource and day added up again (`days`).
 _GROUP = """
 CREATE TABLE grouped AS
 SELECT part, day, {words}, label, CASE WHEN day IS NULL THEN period END AS period,
@@ -46,30 +47,42 @@ GROUP BY ALL
 _LATEST = """QUALIFY resource IS NULL OR started IS NULL OR row_number() OVER (
     PARTITION BY resource, started ORDER BY TRY_CAST(version AS BIGINT) DESC NULLS LAST) = 1"""
 
+_CLEAN = """
+CREATE TABLE cleaned AS
+SELECT * REPLACE (resource_id(resource) AS resource, tagged_project(tag) AS tag)
+FROM (SELECT part, day IS NULL AS undated, {words}, said(label) AS label,
+    coalesce(day, CASE WHEN regexp_full_match(period, '[0-9]{{6}}')
+        THEN TRY_CAST(left(period, 4) || '-' || right(period, 2) || '-01' AS DATE)
+        ELSE TRY_CAST(TRY_CAST(period AS TIMESTAMPTZ)::TIMESTAMP AS DATE) END,
+        DATE '{fallback}') AS day,
+    facts, high, low, quantity, quantities,
+    date_trunc('second', started::TIMESTAMP) AS started,
+    date_trunc('second', ended::TIMESTAMP) AS ended
+FROM grouped)
+"""
+
+_WORDS = """
+CREATE TABLE words AS
+SELECT row_number() OVER (ORDER BY {names}) AS id, * FROM (SELECT DISTINCT {names} FROM cleaned)
+"""
+
 _DAYS = """
 CREATE TABLE days AS
-WITH cleaned AS (
-    SELECT part, day IS NULL AS undated, {words}, said(label) AS label,
-        coalesce(day, CASE WHEN regexp_full_match(period, '[0-9]{{6}}')
-            THEN TRY_CAST(left(period, 4) || '-' || right(period, 2) || '-01' AS DATE)
-            ELSE TRY_CAST(TRY_CAST(period AS TIMESTAMPTZ)::TIMESTAMP AS DATE) END,
-            DATE '{fallback}') AS day,
-        facts, high, low, quantity, quantities,
-        date_trunc('second', started::TIMESTAMP) AS started,
-        date_trunc('second', ended::TIMESTAMP) AS ended
-    FROM grouped)
-SELECT part, day, undated, {names}, label,
+SELECT w.id AS words, c.resource AS resource, c.day AS day,
     sum(c.facts)::BIGINT AS facts, sum(c.high) AS high, sum(c.low) AS low,
     CASE WHEN sum(c.quantities) > 0 THEN sum(c.quantity) END AS quantity,
     coalesce(min(c.started), min(c.day)::TIMESTAMP) AS first,
     greatest(coalesce(max(c.ended), min(c.started), min(c.day)::TIMESTAMP + INTERVAL 1 DAY),
         coalesce(min(c.started), min(c.day)::TIMESTAMP)) AS last
-FROM cleaned AS c GROUP BY ALL
+FROM cleaned AS c JOIN words AS w ON {same} GROUP BY w.id, c.resource, c.day
 """
+
+SAID = ("sku", "part", "undated", "label", *(w for w in WORDS if w not in ("sku", "resource")))
+"""The columns of `words`, in the order by which its rows are numbered."""
 
 
 def group(engine: Engine, shape: Shape, tables: Sequence[Table]) -> Grouped:
-    """Make the table `days`. ConfigError names the first cost that cannot be read."""
+    """Make the tables `words` and `days`. ConfigError names the first cost that cannot be read."""
     run = engine.connection.execute
     union = " UNION ALL BY NAME ".join(facts(shape, table, table.files) for table in tables)
     distinct = _LATEST if shape is FEED else ""
@@ -100,17 +113,13 @@ def group(engine: Engine, shape: Shape, tables: Sequence[Table]) -> Grouped:
 
 
 def _clean(engine: Engine, fallback: date) -> None:
-    cleaned = {name: f"said({name})" for name in WORDS}
-    cleaned["resource"] = "resource_id(said(resource))"
-    cleaned["tag"] = "tagged_project(said(tag))"
-    engine.connection.execute(
-        _DAYS.format(
-            words=", ".join(f"{sql} AS {name}" for name, sql in cleaned.items()),
-            names=", ".join(WORDS),
-            fallback=fallback.isoformat(),
-        )
-    )
-    engine.connection.execute("DROP TABLE grouped")
+    run = engine.connection.execute
+    words = ", ".join(f"said({name}) AS {name}" for name in WORDS)
+    run(_CLEAN.format(words=words, fallback=fallback.isoformat()))
+    run("DROP TABLE grouped")
+    run(_WORDS.format(names=", ".join(SAID)))
+    run(_DAYS.format(same=" AND ".join(f"c.{name} IS NOT DISTINCT FROM w.{name}" for name in SAID)))
+    run("DROP TABLE cleaned")
 
 
 def _one(engine: Engine, sql: str) -> tuple[Any, ...]:

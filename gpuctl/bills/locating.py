@@ -41,7 +41,7 @@ def _refused(
     column = table.find(shape.fields["credits" if part else "cost"])[0].name
     line = line_of_row(file, row)
     reason = _reason(text) if line else f"row {row}: {_reason(text)}"
-    return refused(file.path, reason, line=line, key=column)
+    return refused(file.named, reason, line=line, key=column)
 
 
 def _reason(text: str | None) -> str:

@@ -1,13 +1,13 @@
 """Paths -> a bill that was understood, or an error that names the file and what is wrong."""
 
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Sequence
+from contextlib import nullcontext
 from datetime import date
 from pathlib import Path
 
 from gpuctl.bills.engine import Engine
-from gpuctl.bills.files import CSV, FEED, File, find, one_newline, refused
+from gpuctl.bills.files import FEED, File, find, one_newline, refused
 from gpuctl.bills.grouping import Grouped, group
 from gpuctl.bills.reading import Reading
 from gpuctl.bills.shapes import FEED as FEED_SHAPE
@@ -17,7 +17,6 @@ from gpuctl.core.billed import Bill
 from gpuctl.core.errors import GpuctlError, UsageProblem
 from gpuctl.core.ports import Progress
 
-_MIXED = "state machine reached an invalid state"
 _LIKELY = 3
 """So many known columns, and a file without the needed ones is told which it lacks."""
 
@@ -50,19 +49,13 @@ def _grouped(engine: Engine, files: Sequence[File]) -> tuple[Shape, Grouped]:
     try:
         return _understood(engine, files)
     except engine.failures as error:
-        if _MIXED not in str(error):
+        copies = [one_newline(file, engine.scratch) for file in files]
+        if copies == files:
             raise _failure(error, files) from error
-    copies = [one_newline(f, engine.scratch) if f.form in (CSV, FEED) else f for f in files]
-    with _named(engine, copies):
-        return _understood(engine, copies)
-
-
-@contextmanager
-def _named(engine: Engine, files: Sequence[File]) -> Iterator[None]:
     try:
-        yield
+        return _understood(engine, copies)
     except engine.failures as error:
-        raise _failure(error, files) from error
+        raise _failure(error, copies) from error
 
 
 def _understood(engine: Engine, files: Sequence[File]) -> tuple[Shape, Grouped]:
@@ -70,7 +63,7 @@ def _understood(engine: Engine, files: Sequence[File]) -> tuple[Shape, Grouped]:
     shapes = {shape.name: (shape, table) for table in found for shape in [recognised(table)]}
     if len(shapes) > 1:
         named = "; ".join(
-            f"{table.files[0].path.name} is {shape.title}" for shape, table in shapes.values()
+            f"{table.files[0].named.name} is {shape.title}" for shape, table in shapes.values()
         )
         raise UsageProblem(
             f"two kinds of bill at once: {named}", hint="read the files of one export at a time"
@@ -88,11 +81,11 @@ def recognised(table: Table) -> Shape:
     for shape in shapes:
         if not _lacking(shape, table):
             return shape
-    path = table.files[0].path
+    path = table.files[0].named
     best = max(shapes, key=lambda shape: _known(shape, table))
     if _known(best, table) >= _LIKELY or len(shapes) == 1:
         lacking = ", ".join(_lacking(best, table))
-        raise refused(path, f"looks like a bill in the form {best.title}, but has no {lacking}")
+        raise refused(path, f"looks like {best.title}, but has no {lacking}")
     forms = ", ".join(f"{shape.title} ({shape.cost})" for shape in SHAPES)
     raise refused(path, f"is no bill that can be read: its columns fit none of {forms}")
 
@@ -109,7 +102,7 @@ def _known(shape: Shape, table: Table) -> int:
 def _failure(error: Exception, files: Sequence[File]) -> GpuctlError:
     """DuckDB's own words -> ours, with file and line where it tells them."""
     said = str(error)
-    path = next((f.path for f in files if str(f.path) in said), files[0].path)
+    path = next((f.named for f in files if str(f.path) in said), files[0].named)
     line = re.search(r"CSV Error on Line: (\d+)", said)
     expected = re.search(r"Expected Number of Columns: (\d+) Found: (\d+)", said)
     if expected:

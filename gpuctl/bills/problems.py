@@ -55,7 +55,8 @@ def _outside(engine: Engine, where: str) -> Iterator[str]:
 
 def _unknown(engine: Engine, shape: Shape) -> Iterator[tuple[str | None, int]]:
     for line, part, rows in engine.connection.execute(
-        "SELECT line, part, sum(facts)::BIGINT FROM days GROUP BY ALL ORDER BY ALL"
+        "SELECT line, part, sum(facts)::BIGINT FROM days JOIN words ON id = words "
+        "GROUP BY ALL ORDER BY ALL"
     ).fetchall():
         if category(shape, line, part) is None:
             yield line, rows
@@ -65,7 +66,7 @@ def _long(engine: Engine, shape: Shape) -> Iterator[str]:
     rows = sum(
         rows
         for line, part, rows in engine.connection.execute(
-            "SELECT line, part, sum(facts)::BIGINT FROM days "
+            "SELECT line, part, sum(facts)::BIGINT FROM days JOIN words ON id = words "
             "WHERE last > first + INTERVAL 25 HOUR GROUP BY ALL"
         ).fetchall()
         if category(shape, line, part) == "usage"
@@ -83,7 +84,7 @@ def _no_currency(engine: Engine, shape: Shape, grouped: Grouped) -> Iterator[str
 
 def _count(engine: Engine, where: str) -> int:
     row = engine.connection.execute(
-        f"SELECT coalesce(sum(facts), 0)::BIGINT FROM days {where}"
+        f"SELECT coalesce(sum(facts), 0)::BIGINT FROM days JOIN words ON id = words {where}"
     ).fetchone()
     return int(row[0]) if row else 0
 

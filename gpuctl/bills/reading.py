@@ -3,12 +3,11 @@
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from gpuctl.bills.amounts import joined
 from gpuctl.bills.engine import Engine
-from gpuctl.bills.facts import WORDS
-from gpuctl.bills.grouping import Grouped
+from gpuctl.bills.grouping import SAID, Grouped
 from gpuctl.bills.meaning import (
     Meaning,
     account,
@@ -21,6 +20,7 @@ from gpuctl.bills.meaning import (
 from gpuctl.bills.problems import problems
 from gpuctl.bills.shapes import Shape
 from gpuctl.core.billed import BilledDay, Category, Total
+from gpuctl.core.kinds import Kind, Market
 from gpuctl.core.rounding import EXACT
 
 _BATCH = 5_000
@@ -46,77 +46,111 @@ class Reading:
 
     def days(self) -> Iterator[BilledDay]:
         """In order of days, then of resources. Each call begins anew."""
-        found = self._engine.connection.cursor().execute(_SELECT.format(where=self._where))
+        words = self._words()
+        found = self._engine.connection.cursor().execute(_DAYS.format(where=self._where))
         while rows := found.fetchmany(_BATCH):
             for row in rows:
-                yield self._day(_Row(*row))
+                yield _day(words[row[0]], *row[1:])
 
     def _totals(self) -> Iterator[Total]:
         sums: dict[tuple[Category, str], tuple[Decimal, int]] = {}
         for line, part, currency, high, low, rows in self._engine.connection.execute(
-            "SELECT line, part, coalesce(currency, 'USD'), sum(high), sum(low), "
-            f"sum(facts)::BIGINT FROM days {self._where} GROUP BY ALL"
+            "SELECT line, part, coalesce(currency, 'USD'), sum(high), sum(low), sum(facts)::BIGINT "
+            f"FROM days JOIN words ON id = words {self._where} GROUP BY ALL"
         ).fetchall():
-            key = (self._category(line, part), currency)
+            key = (category(self._shape, line, part) or Category.OTHER, currency)
             cost, count = sums.get(key, (Decimal(0), 0))
             sums[key] = (EXACT.add(cost, joined(high, low)), count + rows)
         order = list(Category)
         for key in sorted(sums, key=lambda key: (order.index(key[0]), key[1])):
             yield Total(*key, *sums[key])
 
-    def _category(self, line: str | None, part: int) -> Category:
-        return category(self._shape, line, part) or Category.OTHER
+    def _words(self) -> dict[int, "_Words"]:
+        """What each combination of words means, worked out once."""
+        rows = self._engine.connection.execute(f"SELECT id, {', '.join(SAID)} FROM words")
+        return {
+            row[0]: self._understood(dict(zip(SAID, row[1:], strict=True)))
+            for row in rows.fetchall()
+        }
 
-    def _day(self, row: "_Row") -> BilledDay:
-        said = dict(zip(WORDS, row.words, strict=True))
+    def _understood(self, said: dict[str, Any]) -> "_Words":
         provider = self._shape.provider or provider_name(said["provider"])
-        category_, sku = self._category(said["line"], row.part), said["sku"]
+        part, sku, unit = said["part"], said["sku"], said["unit"]
+        what = category(self._shape, said["line"], part) or Category.OTHER
         found: Meaning | None = None
-        if category_ in _COMPARED and not row.undated:
-            found = meaning(
-                provider, sku, said["detail"], said["service"], said["purchase"], said["unit"]
-            )
-        quantity = None if row.quantity is None else Decimal(row.quantity)
-        if quantity is not None and found is not None and found.times != 1:
-            quantity = EXACT.multiply(quantity, Decimal(found.times))
-        high = Decimal(row.high or 0)
-        return BilledDay(
+        if what in _COMPARED and not said["undated"]:
+            found = meaning(provider, sku, said["detail"], said["service"], said["purchase"], unit)
+        return _Words(
             provider=provider,
             account=account(said["account"]),
-            resource=said["resource"],
             kind=None if found is None else found.kind,
-            sku=f"{row.label}: {sku}" if row.label else sku,
+            sku=f"{said['label']}: {sku}" if said["label"] else sku,
             market=None if found is None else found.market,
-            category=category_,
-            day=row.day,
-            start=row.first.replace(tzinfo=UTC),
-            end=row.last.replace(tzinfo=UTC),
-            quantity=quantity,
-            unit=said["unit"] if found is None else found.unit,
-            cost=high if row.low is None else joined(high, row.low),
+            category=what,
+            unit=unit if found is None else found.unit,
+            times=None if found is None or found.times == 1 else Decimal(found.times),
             currency=said["currency"] or "USD",
             per_usd=_rate(said["per_usd"]),
             project=project(said["tag"]),
             region=region(said["region"], sku),
             invoice=said["invoice"],
-            rows=row.facts,
         )
 
 
-class _Row(NamedTuple):
-    """A row of `days`, as `_SELECT` has it. Decimals come as text, without padding."""
+class _Words(NamedTuple):
+    """All of a `BilledDay` that words tell; quantities are in `unit` after `times`."""
 
-    words: Sequence[str | None]
-    part: int
-    day: date
-    first: datetime
-    last: datetime
-    quantity: str | None
-    high: str | None
-    low: Decimal | None
-    facts: int
-    label: str | None
-    undated: bool
+    provider: str
+    account: str | None
+    kind: Kind | None
+    sku: str | None
+    market: Market | None
+    category: Category
+    unit: str | None
+    times: Decimal | None
+    currency: str
+    per_usd: Decimal | None
+    project: str | None
+    region: str | None
+    invoice: str | None
+
+
+def _day(  # noqa: PLR0913, PLR0917 - the columns of `_DAYS`, a million times over
+    said: _Words,
+    resource: str | None,
+    day: date,
+    first: datetime,
+    last: datetime,
+    quantity: str | None,
+    high: str | None,
+    low: Decimal | None,
+    rows: int,
+) -> BilledDay:
+    amount = None if quantity is None else Decimal(quantity)
+    if amount is not None and said.times is not None:
+        amount = EXACT.multiply(amount, said.times)
+    cost = Decimal(high or 0)
+    return BilledDay(
+        said.provider,
+        said.account,
+        resource,
+        said.kind,
+        said.sku,
+        said.market,
+        said.category,
+        day,
+        first.replace(tzinfo=UTC),
+        last.replace(tzinfo=UTC),
+        amount,
+        said.unit,
+        cost if low is None else joined(cost, low),
+        said.currency,
+        said.per_usd,
+        said.project,
+        said.region,
+        said.invoice,
+        rows,
+    )
 
 
 def _rate(said: str | None) -> Decimal | None:
@@ -139,10 +173,7 @@ def _trimmed(column: str) -> str:
     return f"rtrim(rtrim(CAST({column} AS VARCHAR), '0'), '.')"
 
 
-_SELECT = f"""
-SELECT [{", ".join(WORDS)}], part, day, first, last, {_trimmed("quantity")}, {_trimmed("high")},
-    low, facts, label, undated
-FROM days {{where}}
-ORDER BY day, resource, sku, part, {", ".join(w for w in WORDS if w not in ("resource", "sku"))},
-    label, undated
+_DAYS = f"""
+SELECT words, resource, day, first, last, {_trimmed("quantity")}, {_trimmed("high")}, low, facts
+FROM days {{where}} ORDER BY day, resource, words
 """

@@ -67,7 +67,6 @@ CUR = Shape(
         "account": ("lineitemusageaccountid", "billpayeraccountid"),
         "resource": ("lineitemresourceid",),
         "sku": ("lineitemusagetype",),
-        "detail": ("lineitemlineitemdescription",),
         "service": ("lineitemproductcode",),
         "purchase": ("pricingpurchaseoption", "pricingterm"),
         "quantity": ("lineitemusageamount",),
