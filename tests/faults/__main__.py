@@ -6,10 +6,16 @@ import sys
 import time
 from pathlib import Path
 
+from tests.faults.clocks import ROWS as CLOCKS
+from tests.faults.crowd import ROWS as CROWDS
+from tests.faults.disks import ROWS as DISKS
+from tests.faults.errors import ROWS as ERRORS
 from tests.faults.kills import ROWS as KILLS
+from tests.faults.mutants import rows as mutants
+from tests.faults.weather import ROWS as STORMS
 from tests.faults.world import make_world
 
-ROWS = (*KILLS,)
+ROWS = (*KILLS, *ERRORS, *CROWDS, *STORMS, *CLOCKS, *DISKS, *mutants())
 
 
 def main() -> int:
@@ -31,6 +37,8 @@ def main() -> int:
             began, count, failed = time.monotonic(), 0, 0
             for result in row.run(world, not asked.quick, asked.seed):
                 count += 1
+                if count % 100 == 0:
+                    print(f"{row.name}: {count}…", flush=True)
                 if not result.ok:
                     failed += 1
                     print(f"FAILED {result.case}")

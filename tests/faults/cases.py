@@ -97,7 +97,7 @@ def _nothing(stage: Stage) -> None:
 
 
 def _machine(stage: Stage) -> None:
-    stage.well("up", "-p", stage.project, "-y")
+    stage.well("up", "-p", stage.project, "-y", "--detach")
     stage.world.pass_time(minutes=7)
 
 

@@ -20,6 +20,7 @@ def killed_at_call(
     lag: int,
     *,
     again: tuple[str, ...] = _PS,
+    over: bool = True,
     mutant: str | None = None,
 ) -> Result:
     """One kill (or one lost connection) at one call."""
@@ -33,7 +34,7 @@ def killed_at_call(
     if phase != "drop" and done.code != -9:
         return stage.result(case, [f"not killed: {done.code}"])
     recover(stage, again)
-    return stage.result(case, ended(stage, story.most))
+    return stage.result(case, ended(stage, story.most, over=over))
 
 
 def killed_at_step(
@@ -43,6 +44,7 @@ def killed_at_step(
     what: str,
     *,
     again: tuple[str, ...] = _PS,
+    over: bool = True,
     mutant: str | None = None,
 ) -> Result:
     """One kill before one statement of SQL, or before one file is touched."""
@@ -53,13 +55,13 @@ def killed_at_step(
     if done.code != -9:
         return stage.result(case, [f"not killed: {done.code}"])
     recover(stage, again)
-    return stage.result(case, ended(stage, story.most))
+    return stage.result(case, ended(stage, story.most, over=over))
 
 
-def ended(stage: Stage, most: int) -> list[str]:
+def ended(stage: Stage, most: int, *, over: bool = True) -> list[str]:
     """The judgement now, and again when every lease is over."""
     wrong = judge.faults(stage.world, stage.home, most=most)
-    if wrong:
+    if wrong or not over:
         return wrong
     wrong = judge.over(stage.world, stage.home)
     stage.run("ps")
@@ -98,7 +100,9 @@ def _calls(
         cases = chance.sample(effects, min(8, len(effects))) + chance.sample(others, 4)
     for call, phase, lag in cases:
         again = _again(story, chance)
-        yield killed_at_call(world, story, call, phase, lag, again=again)
+        yield killed_at_call(
+            world, story, call, phase, lag, again=again, over=chance.random() < 0.3
+        )
 
 
 def _steps(
@@ -109,7 +113,7 @@ def _steps(
         numbers = sorted(chance.sample(numbers, min(5, len(numbers))))
     for at in numbers:
         again = _again(story, chance)
-        yield killed_at_step(world, story, at, plan.steps[at - 1], again=again)
+        yield killed_at_step(world, story, at, plan.steps[at - 1], again=again, over=False)
 
 
 def effect(call: Call) -> bool:

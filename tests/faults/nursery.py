@@ -104,9 +104,10 @@ def furnish(hooks):
     wiring.sleep_for = lambda environ: waiting.sleep
     safety.check_environment = lambda environ: None
     botocore.endpoint.time = waiting
-    retry = sys.modules.get("google.api_core.retry.retry_unary")
-    if retry is not None:
-        retry.time = waiting
+    for name in ("retry_unary", "retry_base"):
+        retry = sys.modules.get(f"google.api_core.retry.{name}")
+        if retry is not None:
+            retry.time = waiting
     if limit := hooks.get("timeout"):
         _hurry(limit)
     else:
@@ -117,10 +118,45 @@ def furnish(hooks):
         trace = hooks.get("trace")
         flags = os.O_CREAT | os.O_APPEND | os.O_WRONLY
         Brink(hooks["home"], hooks.get("at"), trace and os.open(trace, flags)).arm()
+    _spoil(hooks)
+    if zone := hooks.get("zone"):
+        os.environ["TZ"] = zone
+        time.tzset()
     if mutant := hooks.get("mutant"):
         from tests.faults.mutants import MUTANTS  # noqa: PLC0415
 
         MUTANTS[mutant].apply()
+
+
+def _spoil(hooks):
+    """The ledger's disk: `full` = no file grows past so many bytes; `readonly`; `deny` = every
+    INSERT from that one on is refused."""
+    if room := hooks.get("full"):
+        import resource  # noqa: PLC0415
+
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
+    if not (hooks.get("readonly") or hooks.get("deny")):
+        return
+    import sqlite3  # noqa: PLC0415
+
+    connect, inserts = sqlite3.connect, [0]
+
+    def allow(action, *_):
+        inserts[0] += action == sqlite3.SQLITE_INSERT
+        late = action == sqlite3.SQLITE_INSERT and inserts[0] >= hooks["deny"]
+        return sqlite3.SQLITE_DENY if late else sqlite3.SQLITE_OK
+
+    @functools.wraps(connect)
+    def connected(*args, **kwargs):
+        db = connect(*args, **kwargs)
+        if hooks.get("readonly"):
+            db.execute("PRAGMA query_only = ON")
+        else:
+            db.set_authorizer(allow)
+        return db
+
+    sqlite3.connect = connected
 
 
 def _hurry(limit):

@@ -69,6 +69,8 @@ class Traffic:
     counts: Counter[tuple[str, str]] = field(default_factory=Counter)
     seen: list[Call] = field(default_factory=list)
     bodies: list[tuple[Call, bytes]] = field(default_factory=list)
+    tokens: list[str] = field(default_factory=list)
+    """The idempotency tokens of launches, as sent."""
     busy: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -77,10 +79,12 @@ class Traffic:
         with self.lock:
             self.plan = plan or Plan()
             self.counts.clear()
-            self.seen, self.bodies = [], []
+            self.seen, self.bodies, self.tokens = [], [], []
         return self.plan
 
-    def name(self, cloud: str, action: str, body: bytes) -> tuple[Call, str | Answer | None]:
+    def name(
+        self, cloud: str, action: str, body: bytes, token: str = ""
+    ) -> tuple[Call, str | Answer | None]:
         """Count a request and say what it meets."""
         with self.lock:
             call = Call(cloud, action, self.counts[cloud, action])
@@ -88,6 +92,7 @@ class Traffic:
             self.seen.append(call)
             if action in ("RunInstances", "instances.insert", "instances.start"):
                 self.bodies.append((call, body))
+                self.tokens.append(token)
             plan = self.plan
             meets: str | Answer | None = plan.phase if call == plan.at else None
             if meets is None and plan.judge is not None:
@@ -114,6 +119,7 @@ class Proxy:
         self._server = socket.create_server(("127.0.0.1", 0), backlog=256)
         self.url = f"http://127.0.0.1:{self._server.getsockname()[1]}"
         self._closing = False
+        self._told: dict[tuple[object, ...], tuple[int, dict[str, str], bytes]] = {}
         threading.Thread(target=self._accept, daemon=True, name=f"proxy-{cloud}").start()
 
     def close(self) -> None:
@@ -150,7 +156,9 @@ class Proxy:
             client.close()
 
     def _meet(self, client: socket.socket, request: "Request") -> bool:
-        call, meets = self._traffic.name(self._cloud, self._action(request), request.body)
+        call, meets = self._traffic.name(
+            self._cloud, self._action(request), request.body, _token(request)
+        )
         if isinstance(meets, Answer):
             client.sendall(_response(meets.status, {"Content-Type": meets.kind}, meets.body))
             return True
@@ -190,6 +198,15 @@ class Proxy:
         return parse_qs(request.body.decode(errors="replace")).get("Action", ["?"])[0]
 
     def _forward(self, call: Call, request: "Request") -> tuple[int, dict[str, str], bytes]:
+        if call.action not in _STATIC:
+            return self._ask(call, request)
+        scope = request.headers.get("authorization", "").partition(",")[0].split("/")[2:]
+        key = (call.action, *scope, request.path, request.body)
+        if key not in self._told:
+            self._told[key] = self._ask(call, request)
+        return self._told[key]
+
+    def _ask(self, call: Call, request: "Request") -> tuple[int, dict[str, str], bytes]:
         upstream = http.client.HTTPConnection(self._host, self._port, timeout=60)
         try:
             upstream.request(request.verb, request.path, request.body or None, request.raw)
@@ -203,6 +220,8 @@ class Proxy:
         return reply.status, kept, body
 
 
+_STATIC = ("DescribeInstanceTypes", "DescribeInstanceTypeOfferings", "GetProducts", "GetParameter")
+"""Answers that are the same each time, and dear to make."""
 _HOP = ("content-length", "connection", "transfer-encoding", "date", "server")
 
 
@@ -228,6 +247,12 @@ def _read(reader: "socket.SocketIO | object") -> Request | None:
     headers = {name.lower(): value for name, value in raw.items()}
     body = reader.read(int(headers.get("content-length") or 0))  # type: ignore[attr-defined]
     return Request(verb, path, headers, raw, body)
+
+
+def _token(request: Request) -> str:
+    query = parse_qs(urlsplit(request.path).query).get("requestId")
+    form = parse_qs(request.body.decode(errors="replace")).get("ClientToken")
+    return (query or form or [""])[0]
 
 
 def _response(status: int, headers: dict[str, str], body: bytes) -> bytes:

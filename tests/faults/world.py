@@ -335,13 +335,18 @@ class World:
         return Done(done.argv, done.code, done.out, done.err, plan.fired)
 
     def pass_time(self, **duration: float) -> None:
-        """Nobody does anything for a while."""
-        self.clock.advance(timedelta(**duration))
+        """Nobody does anything for a while. EC2 shows what is new within five minutes."""
+        by = timedelta(**duration)
+        self.clock.advance(by)
+        if by >= _CONSISTENT:
+            for instance in self.aws._fleet.all():
+                instance.hidden = 0
 
     def now(self) -> datetime:
         return self.clock.now()
 
 
+_CONSISTENT = timedelta(minutes=5)
 _CLIENTS = [
     *[("ec2", region, attempts) for region in ("us-east-1", "us-east-2") for attempts in (5, 1)],
     *[(name, "us-east-1", 5) for name in ("sts", "ssm", "pricing", "cloudtrail", "service-quotas")],
