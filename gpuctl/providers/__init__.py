@@ -7,6 +7,7 @@ package are known without looking.
 import importlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from gpuctl.config.model import ClientPolicy, Settings
@@ -70,7 +71,9 @@ def cloud(name: str) -> Cloud:
     return found
 
 
+@cache
 def _plugins() -> dict[str, str]:
+    """Looked for once: every installed package is read for it."""
     from importlib.metadata import entry_points  # noqa: PLC0415 - 10 ms that few commands need
 
     return {point.name: point.value for point in entry_points(group=GROUP)}
