@@ -90,7 +90,7 @@ def bill(events: Iterable[Event], window: Window, now: datetime) -> Bill:
         (event for event in facts if isinstance(event, Split)),
     )
     parts = billed_parts(usages, now)
-    discounted = _sustained_use(usages, window, now)
+    discounted = _sustained_use(usages, book, window, now)
     charges: list[Charge] = []
     for usage in usages:
         whole = billed_span(usage, now)
@@ -116,7 +116,9 @@ Discounted = Callable[[Usage, Iterable[Charge]], Iterator[Charge]]
 """A run's charges -> the same, each with what is taken off beside it."""
 
 
-def _sustained_use(usages: Iterable[Usage], window: Window, now: datetime) -> Discounted | None:
+def _sustained_use(
+    usages: Iterable[Usage], book: PriceBook, window: Window, now: datetime
+) -> Discounted | None:
     """None where nothing in the ledger has a discount for sustained use: most have none."""
     able = [
         usage
@@ -127,7 +129,7 @@ def _sustained_use(usages: Iterable[Usage], window: Window, now: datetime) -> Di
         return None
     from gpuctl.core.sustained import discounted_parts, with_discounts  # noqa: PLC0415 - seldom
 
-    return partial(with_discounts, parts=discounted_parts(able, window, now))
+    return partial(with_discounts, parts=discounted_parts(able, book, window, now))
 
 
 def _place(charge: Charge) -> tuple[datetime, str, str, datetime, str, bool, str]:

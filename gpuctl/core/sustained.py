@@ -9,7 +9,7 @@ list price, which it leaves as it is.
 Loaded only for a ledger that has such usage.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from fractions import Fraction
 from functools import cache
@@ -18,7 +18,8 @@ from typing import NamedTuple
 
 from gpuctl.core.charges import Charge, billed_span, by_month
 from gpuctl.core.events import Usage
-from gpuctl.core.kinds import Kind, Market
+from gpuctl.core.kinds import Kind, Market, Priced
+from gpuctl.core.pricebook import PriceBook
 from gpuctl.core.rules import billing_zone, rule_for
 from gpuctl.core.span import Month, Span
 
@@ -28,6 +29,9 @@ KIND = "discount"
 _NOTE = "sustained use"
 
 Tiers = tuple[Fraction, ...]
+
+Run = tuple[Span, Fraction]
+"""A stretch within a month, and how much was used of it: cores, GiB, GPUs."""
 
 _TO_30 = tuple(map(Fraction, ("0", "0.2", "0.4", "0.6")))
 _TO_20 = tuple(map(Fraction, ("0", "0.1322", "0.267", "0.4")))
@@ -64,13 +68,13 @@ def tiers_of(kind: Kind, sku: str) -> Tiers | None:
 
 
 def discounted_parts(
-    usages: Iterable[Usage], window: Callable[[str], Span], now: datetime
+    usages: Iterable[Usage], book: PriceBook, window: Callable[[str], Span], now: datetime
 ) -> Mapping[Pool, Fraction]:
     """Which part of each pool's list cost is taken off, in the months that the window touches.
 
     Reckoned over the whole month, whatever the window; a month that goes on counts until `now`.
     """
-    used: dict[Pool, list[tuple[Span, Fraction]]] = {}
+    used: dict[Pool, list[Run]] = {}
     for usage in filter(_eligible, usages):
         size, looked_at = Fraction(usage.quantity), window(usage.provider)
         for month, piece in by_month(billed_span(usage, now), usage.provider):
@@ -79,26 +83,25 @@ def discounted_parts(
     parts = {}
     for pool, runs in used.items():
         tiers = tiers_of(pool.kind, pool.sku) or ()
-        parts[pool] = part_off(runs, _whole(pool.month, pool.provider).seconds, tiers)
+        month_s = _whole(pool.month, pool.provider).seconds
+        prices = _prices(pool, book)
+        if len(prices) > 1:
+            parts[pool] = part_off_by_price(runs, month_s, tiers, prices)
+        else:
+            parts[pool] = part_off(runs, month_s, tiers)
     return {pool: part for pool, part in parts.items() if part}
 
 
-def part_off(runs: Iterable[tuple[Span, Fraction]], month_s: int, tiers: Tiers) -> Fraction:
-    """The part that is taken off a pool's month: (stretch, size) of each run within it.
+def part_off(runs: Iterable[Run], month_s: int, tiers: Tiers) -> Fraction:
+    """The part that is taken off a pool's month.
 
     What runs side by side is stacked in levels, and the time that a level is used, by whatever
     run, decides what its quarters cost: one machine after the other is one level used long, two
     at once are two levels used short.
     """
-    steps: dict[datetime, Fraction] = {}
-    for span, size in runs:
-        steps[span.start] = steps.get(span.start, Fraction(0)) + size
-        steps[span.end] = steps.get(span.end, Fraction(0)) - size
     at_height: dict[Fraction, int] = {}
-    height = Fraction(0)
-    for start, end in pairwise(sorted(steps)):
-        height += steps[start]
-        at_height[height] = at_height.get(height, 0) + Span(start, end).seconds
+    for height, span in _heights(runs):
+        at_height[height] = at_height.get(height, 0) + span.seconds
     used = off = Fraction(0)
     seconds = 0
     for top, below in pairwise(sorted({*at_height, Fraction(0)}, reverse=True)):
@@ -106,6 +109,63 @@ def part_off(runs: Iterable[tuple[Span, Fraction]], month_s: int, tiers: Tiers) 
         used += (top - below) * seconds
         off += (top - below) * seconds_off(seconds, month_s, tiers)
     return off / used if used else Fraction(0)
+
+
+def part_off_by_price(
+    runs: Iterable[Run], month_s: int, tiers: Tiers, prices: Sequence[tuple[datetime, Fraction]]
+) -> Fraction:
+    """The same where the list price changes within the month: (from, USD), the first before all.
+
+    Google takes the discount off the hours as they come, each at its own price.
+    """
+    cuts = [at for at, _ in prices[1:]]
+    pieces = [(height, piece) for height, span in _heights(runs) for piece in _between(span, cuts)]
+    tops = sorted({height for height, _ in pieces} | {Fraction(0)})
+    used_s = dict.fromkeys(tops, 0)
+    used = off = Fraction(0)
+    for height, piece in pieces:
+        price = next(usd for at, usd in reversed(prices) if at <= piece.start)
+        for below, top in pairwise(tops):
+            if top <= height:
+                before, used_s[top] = used_s[top], used_s[top] + piece.seconds
+                fewer = seconds_off(used_s[top], month_s, tiers)
+                off += price * (top - below) * (fewer - seconds_off(before, month_s, tiers))
+                used += price * (top - below) * piece.seconds
+    return off / used if used else Fraction(0)
+
+
+def _heights(runs: Iterable[Run]) -> Iterator[tuple[Fraction, Span]]:
+    """How much of a pool was used when, in order of time."""
+    steps: dict[datetime, Fraction] = {}
+    for span, size in runs:
+        steps[span.start] = steps.get(span.start, Fraction(0)) + size
+        steps[span.end] = steps.get(span.end, Fraction(0)) - size
+    height = Fraction(0)
+    for start, end in pairwise(sorted(steps)):
+        height += steps[start]
+        yield height, Span(start, end)
+
+
+def _between(span: Span, cuts: Iterable[datetime]) -> Iterator[Span]:
+    edges = [span.start, *(at for at in cuts if span.start < at < span.end), span.end]
+    return (Span(start, end) for start, end in pairwise(edges))
+
+
+def _prices(pool: Pool, book: PriceBook) -> Sequence[tuple[datetime, Fraction]]:
+    """The list prices of a pool's month, oldest first; () where one is not known for all of it."""
+    thing = Priced(
+        provider=pool.provider,
+        region=pool.region,
+        zone=None,
+        kind=pool.kind,
+        sku=pool.sku,
+        market=Market.ON_DEMAND,
+        unit=rule_for(pool.provider, pool.kind).unit,
+    )
+    month = _whole(pool.month, pool.provider)
+    steps = book.changes(thing, month.start, month.end)
+    known = [(at, Fraction(usd)) for at, usd in steps if usd is not None]
+    return known if len(known) == len(steps) else ()
 
 
 def seconds_off(seconds: int, month_s: int, tiers: Tiers) -> Fraction:
@@ -126,9 +186,8 @@ def with_discounts(
 ) -> Iterator[Charge]:
     """A run's charges, each with what is taken off it: the same part for all of a pool's month.
 
-    So a discount has its charge's own stretch, rate and place, and goes wherever that goes. Where
-    a list price changes within a month, each charge is discounted at its own price; Google takes
-    the later hours', which is the same as long as the price is.
+    So a discount has its charge's own stretch, rate and place, and goes wherever that goes, and
+    nobody gets more of it for having come later in the month.
     """
     eligible = _eligible(usage)
     for charge in charges:

@@ -12,7 +12,7 @@ from gpuctl.core.events import Usage
 from gpuctl.core.kinds import Kind, Market
 from gpuctl.core.report import Terms, report
 from gpuctl.core.span import Month, Span
-from gpuctl.core.sustained import part_off, seconds_off, tiers_of
+from gpuctl.core.sustained import part_off, part_off_by_price, seconds_off, tiers_of
 from gpuctl.core.tally import total
 from tests.core.docledger import EVER, NOW, at, ledger, read
 from tests.core.examples import holds
@@ -233,16 +233,31 @@ def test_without_a_price_nothing_is_taken_off():
 
 
 @ledger
-def test_a_price_that_changes_within_the_month_is_discounted_as_it_was(events, charges):
+def test_where_the_price_changes_within_the_month_each_hour_is_discounted_at_its_own(
+    events, charges
+):
     """
     01-01 00:00      price gcp gpu nvidia-tesla-t4 on-demand 1
     04-16 07:00      price gcp gpu nvidia-tesla-t4 on-demand 2
     04-01 07:00      open vm gcp/us-central1 gpu nvidia-tesla-t4 on-demand x1 acme/vision
     05-01 07:00      close vm user
-    = acme/vision 756
+    = acme/vision 684
     """
-    # 30 % off 360 and off 720. Google takes more off the later hours: 504 USD, not 756.
-    assert [charge.cost for charge in discounts(charges)] == [-108, -216]
+    # 180 + 0.8 x 180 at 1, then 0.6 x 180 + 0.4 x 180 at 2: 180 + 144 + 216 + 144. Of 1,080 in
+    # the list 396 are taken off, from each hour alike.
+    assert [charge.cost for charge in discounts(charges)] == [-132, -264]
+
+
+@ledger
+def test_without_the_price_of_the_whole_month_the_part_is_of_the_hours(events, charges):
+    """
+    04-11 07:00      price gcp gpu nvidia-tesla-t4 on-demand 1
+    04-16 07:00      price gcp gpu nvidia-tesla-t4 on-demand 2
+    04-01 07:00      open vm gcp/us-central1 gpu nvidia-tesla-t4 on-demand x1 acme/vision
+    05-01 07:00      close vm user
+    = acme/vision ?
+    """
+    assert [charge.cost for charge in discounts(charges)] == [-36, -216]
 
 
 @ledger
@@ -265,25 +280,38 @@ def spell(number):
 spells = st.lists(st.integers(0, 60 * 60 * 4 - 1).map(spell), max_size=5)
 
 
-@holds(1_200, drawn=spells, tiers=st.sampled_from([N1, N2]))
-def test_levels_are_what_counting_each_second_gives(drawn, tiers):
+@holds(
+    1_200,
+    drawn=spells,
+    tiers=st.sampled_from([N1, N2]),
+    change=st.integers(0, 120),
+    prices=st.tuples(st.integers(1, 3), st.integers(1, 3)),
+)
+def test_levels_are_what_counting_each_second_gives(drawn, tiers, change, prices):
     """By hand: for each second, each level in use takes the next of its own month's seconds."""
     start, month_s = datetime(2025, 4, 1, 7, tzinfo=UTC), 120
-    runs = [
-        (Span(start + timedelta(seconds=s), start + timedelta(seconds=s + length)), Fraction(size))
-        for s, length, size in drawn
-    ]
+
+    def after(seconds):
+        return start + timedelta(seconds=seconds)
+
+    runs = [(Span(after(s), after(s + length)), Fraction(size)) for s, length, size in drawn]
     used_before = {}
-    off = used = Fraction(0)
+    off, used, off_usd, used_usd = Fraction(0), 0, Fraction(0), 0
     for second in range(month_s):
         height = sum(size for s, length, size in drawn if s <= second < s + length)
+        usd = prices[second >= change]
         for level in range(height):
             quarter = used_before.get(level, 0) // 30
             used_before[level] = used_before.get(level, 0) + 1
             used += 1
             off += tiers[quarter]
+            used_usd += usd
+            off_usd += tiers[quarter] * usd
     assert part_off(runs, month_s, tiers) == (off / used if used else 0)
     assert part_off(runs[::-1], month_s, tiers) == part_off(runs, month_s, tiers)
+    changes = [(after(-1), Fraction(prices[0])), (after(change), Fraction(prices[1]))]
+    by_price = part_off_by_price(runs, month_s, tiers, changes)
+    assert by_price == (off_usd / used_usd if used else 0)
 
 
 def _events(line):
