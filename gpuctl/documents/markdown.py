@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 
-from gpuctl.core.kinds import EndedBy, Unit
+from gpuctl.core.kinds import EndedBy
 from gpuctl.core.rounding import decimal_text
 from gpuctl.core.statement import Party, ProjectStatement, SessionLine, Statement, StatementLine
 from gpuctl.documents.formats import (
@@ -21,11 +21,10 @@ from gpuctl.documents.formats import (
     short_moment,
     stretch,
 )
+from gpuctl.documents.lines import amount_of, details_of, kind_of
 
 _SPECIAL = re.compile(r"[\\`*_{}\[\]<>#|~!&$@]|:(?=//)|^(?:[-+=]|\d+(?=[.)]))")
 """What Markdown could take for its own: marks anywhere, list marks and rules at the beginning."""
-
-_UNITS = {Unit.HOUR: "hours", Unit.MONTH: "months", Unit.GB: "GB"}
 
 
 def draw(statement: Statement) -> bytes:
@@ -109,7 +108,7 @@ def _project(statement: Statement, project: ProjectStatement) -> Iterator[str]:
     rows = [
         (
             _what(line),
-            f"{decimal_text(line.amount)} {_UNITS[line.unit] if line.unit else ''}".strip(),
+            amount_of(line),
             rate,
             amount(line.cost, currency),
         )
@@ -147,8 +146,8 @@ def _sessions(project: ProjectStatement, currency: str) -> Iterator[str]:
 
 
 def _what(line: StatementLine) -> str:
-    text = " ".join(filter(None, (line.kind, line.sku, line.market)))
-    return _text(f"{text} ({line.note})" if line.note else text)
+    details = ", ".join(details_of(line))
+    return _text(f"{kind_of(line)}: {details}" if details else kind_of(line))
 
 
 def _ended(session: SessionLine) -> str:

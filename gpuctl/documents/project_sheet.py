@@ -3,7 +3,7 @@
 from decimal import Decimal
 
 from gpuctl.core.kinds import EndedBy
-from gpuctl.core.statement import ProjectStatement, SessionLine, Statement, StatementLine
+from gpuctl.core.statement import ProjectStatement, SessionLine, Statement
 from gpuctl.documents import price_sheet
 from gpuctl.documents.formats import (
     NONE,
@@ -17,6 +17,7 @@ from gpuctl.documents.formats import (
     provider,
     short_moment,
 )
+from gpuctl.documents.lines import UNITS, details_of, kind_of
 from gpuctl.documents.sheet import (
     Block,
     Cell,
@@ -27,39 +28,6 @@ from gpuctl.documents.sheet import (
     Table,
     Words,
 )
-
-_KINDS = {
-    "compute": "Machine",
-    "vcpu": "Processor cores",
-    "ram": "Memory",
-    "gpu": "GPU",
-    "disk": "Disk",
-    "disk-iops": "Disk operations",
-    "disk-throughput": "Disk throughput",
-    "snapshot": "Snapshot",
-    "object-storage": "Object storage",
-    "ipv4": "Public address",
-    "egress": "Traffic to the internet",
-    "cross-az": "Traffic between zones",
-    "discount": "Discount",
-    "adjust": "Adjustment",
-    "correction": "Correction",
-    "settle": "Difference to the bill",
-}
-_UNITS = {
-    "compute": "h",
-    "vcpu": "core-h",
-    "ram": "GB-h",
-    "gpu": "GPU-h",
-    "ipv4": "h",
-    "disk": "GB-months",
-    "disk-iops": "IOPS-months",
-    "disk-throughput": "MB/s-months",
-    "snapshot": "GB-months",
-    "object-storage": "GB-months",
-    "egress": "GB",
-    "cross-az": "GB",
-}
 
 
 def section(name: str, project: ProjectStatement, statement: Statement) -> Section:
@@ -99,8 +67,8 @@ def _lines(name: str, project: ProjectStatement, currency: str) -> Table:
     rows = [
         Row(
             (
-                Cell(_KINDS.get(line.kind, plain(line.kind)), _what(line)),
-                Cell(amounts[i], _UNITS.get(line.kind, line.unit) if line.unit else ""),
+                Cell(plain(kind_of(line)), " · ".join(map(plain, details_of(line)))),
+                Cell(amounts[i], UNITS.get(line.kind, line.unit) if line.unit else ""),
                 Cell("various" if line.unit and line.rate is None else rates[i]),
                 Cell(amount(line.cost, currency)),
             )
@@ -120,14 +88,6 @@ def _lines(name: str, project: ProjectStatement, currency: str) -> Table:
         tuple(rows),
         (foot,),
     )
-
-
-def _what(line: StatementLine) -> str:
-    sku = _KINDS.get(line.sku or "", line.sku) if line.kind == "settle" else line.sku
-    found = [plain(sku or ""), line.market.value if line.market else ""]
-    if line.note:
-        found.append(plain(line.note))
-    return " · ".join(text for text in found if text)
 
 
 def _sessions(name: str, project: ProjectStatement, statement: Statement) -> Table:

@@ -20,6 +20,7 @@ from gpuctl.core.statement import ProjectStatement, Statement, StatementLine
 from gpuctl.documents.books import day_of, name_of
 from gpuctl.documents.entries import coins
 from gpuctl.documents.formats import clip, plain
+from gpuctl.documents.lines import amount_of, details_of, kind_of
 
 COLUMNS = (
     "*ContactName",
@@ -91,11 +92,7 @@ def _of_project(project: ProjectStatement) -> Iterator[Item]:
 
 
 def _what(line: StatementLine) -> str:
-    text = " ".join(filter(None, (line.kind, line.sku, line.market)))
-    if line.note:
-        return f"{text} ({line.note})"
-    unit = f" {line.unit.value}s" if line.unit else ""
-    return f"{text}, {decimal_text(line.amount)}{unit}"
+    return ", ".join(filter(None, (kind_of(line), *details_of(line), amount_of(line))))
 
 
 def _taxes(statement: Statement, found: list[Item]) -> list[Decimal | None]:

@@ -90,6 +90,12 @@ def test_who_asks_for_what_is_said():
     assert ["po", "4500012345"] in [item.split(": ") for item in items]
     assert any(row[4] == "the cloud: free" for row in tables[2])
     assert any(row[3] == "runs on" for row in tables[2])
+    assert ["Disk: gp3", "12.345678 GB-months", "0.08", "0.57"] in tables[1]
+    assert tables[1][-2][:3] == [
+        "Correction: 2025-02: the bill asked 1.49 USD less for i-0b1c2d3e4f",
+        "",
+        "\N{EN DASH}",
+    ]
 
 
 @given(statements())

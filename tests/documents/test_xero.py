@@ -50,7 +50,9 @@ def test_an_invoice_as_xero_wants_it():
     assert first["*ContactName"] == "ACME Robotics & Söhne GmbH"
     assert first["*InvoiceDate"] == "03/04/2025"
     assert first["*DueDate"] == "03/05/2025"
-    assert first["*Description"].startswith("Shelf detection, phase 2: compute g6.xlarge spot")
+    assert first["*Description"].startswith(
+        "Shelf detection, phase 2: Machine, g6.xlarge, spot, 11.3275 h"
+    )
     assert (first["*AccountCode"], first["*TaxType"]) == ("200", "Tax on Sales")
     assert first["Currency"] == "EUR"
     assert first["TrackingOption1"] == ""

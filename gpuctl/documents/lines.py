@@ -1,0 +1,58 @@
+"""What the lines of a statement are called, for people: the same words in every format."""
+
+from gpuctl.core.rounding import decimal_text
+from gpuctl.core.rules import MARKET_KINDS
+from gpuctl.core.statement import StatementLine
+
+KINDS = {
+    "compute": "Machine",
+    "vcpu": "Processor cores",
+    "ram": "Memory",
+    "gpu": "GPU",
+    "disk": "Disk",
+    "disk-iops": "Disk operations",
+    "disk-throughput": "Disk throughput",
+    "snapshot": "Snapshot",
+    "object-storage": "Object storage",
+    "ipv4": "Public address",
+    "egress": "Traffic to the internet",
+    "cross-az": "Traffic between zones",
+    "discount": "Discount",
+    "adjust": "Adjustment",
+    "correction": "Correction",
+    "settle": "Difference to the bill",
+    "overhead": "Overhead",
+}
+UNITS = {
+    "compute": "h",
+    "vcpu": "core-h",
+    "ram": "GB-h",
+    "gpu": "GPU-h",
+    "ipv4": "h",
+    "disk": "GB-months",
+    "disk-iops": "IOPS-months",
+    "disk-throughput": "MB/s-months",
+    "snapshot": "GB-months",
+    "object-storage": "GB-months",
+    "egress": "GB",
+    "cross-az": "GB",
+}
+
+
+def kind_of(line: StatementLine) -> str:
+    """`Machine`, `Disk`; a kind without a name is told as it is."""
+    return KINDS.get(line.kind, line.kind)
+
+
+def details_of(line: StatementLine) -> list[str]:
+    """What it is exactly, how it was bought where that decides the price, and why."""
+    sku = KINDS.get(line.sku or "", line.sku) if line.kind == "settle" else line.sku
+    bought = line.market if line.kind in MARKET_KINDS else None
+    return [text for text in (sku, bought and bought.value, line.note) if text]
+
+
+def amount_of(line: StatementLine) -> str:
+    """`2.222222 h`; empty for what has no unit: an adjustment is not so many of anything."""
+    if line.unit is None:
+        return ""
+    return f"{decimal_text(line.amount)} {UNITS.get(line.kind, line.unit.value)}"
