@@ -13,12 +13,14 @@ import pytest
 
 from gpuctl.core.bill import fixed
 from gpuctl.core.ledger_days import ledger_days
+from gpuctl.core.ports import CloudRef
 from gpuctl.core.rounding import round_half_up
 from gpuctl.core.span import Span
 from gpuctl.ledger.jsonl import read_file
 from tests.cli.curfile import cur_row, google_row, write_cur, write_google
 from tests.cli.desk import NOW
 from tests.cli.program import Program
+from tests.core.billdays import billed
 from tests.providers.aws.cost_world import Fact, explorer
 
 CASES = Path(__file__).parents[3] / "shared/data/billing/cases"
@@ -407,6 +409,44 @@ def last_month(tmp_path):
             Fact(fifth, "0.3", record="Tax"),
         ]
         yield program, world
+
+
+class Told:
+    """Clouds that were asked what was billed."""
+
+    def __init__(self):
+        self.asked = []
+
+    def of(self, provider, project):
+        return CloudRef(provider, project.partition("/")[0] if project else None)
+
+    def costs(self, ref, span):
+        self.asked.append((ref, span))
+        return Answer()
+
+
+class Answer:
+    source, rows, totals, problems = "AWS Cost Explorer: 1", 1, (), ("2 days are still estimated",)
+
+    def days(self):
+        return [billed("2.5", None, project="acme/vision", account=None)]
+
+
+def test_the_price_of_asking_is_agreed_to_first(two_hours):
+    two_hours.clouds = Told()
+    march = ("reconcile", "--aws", "--month", "2025-03")
+    no = two_hours(*march, terminal=True, answers="n\n")
+    assert (no.exit_code, two_hours.clouds.asked) == (1, [])
+    assert "0.01 USD a request" in no.stderr
+    yes = two_hours(*march, "--client", "acme", terminal=True, answers="y\n")
+    assert yes.exit_code == 8
+    assert "2 days are still estimated" in yes.stderr
+    ((ref, span),) = two_hours.clouds.asked
+    assert ref == CloudRef("aws", "acme")
+    assert (span.start.day, span.end.month) == (1, 4)
+    assert two_hours.json("spend", *YEAR)["total"] == "2.5"
+    both = two_hours.refused("reconcile", "--aws", "--from", "cur.csv", "--yes")
+    assert "leave out --from" in both
 
 
 def test_cost_explorer_settles_by_the_tag(last_month):

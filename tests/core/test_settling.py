@@ -134,6 +134,19 @@ def test_where_a_price_is_missing_units_decide_and_it_counts(events, charges):
 
 
 @ledger
+def test_units_of_a_shared_machine_are_its_shares(events, charges):
+    """
+    03-10 10:00      open i-1 aws compute g5 on-demand x1 acme/vision
+    03-10 14:00      close i-1 user
+    03-10 10:00      split i-1 03-10 14:00 acme/vision=3 borealis/nlp=1
+    = acme/vision ?
+    = borealis/nlp ?
+    """
+    priced = [c for c in charges_with(events, settle(billed="4")) if c.kind == "settle"]
+    assert paid(priced) == {"acme/vision": "3", "borealis/nlp": "1"}
+
+
+@ledger
 def test_what_was_thought_free_is_shared_by_time(events, charges):
     """
     01-01 00:00      price aws compute g5 spot 1
