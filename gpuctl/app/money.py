@@ -1,6 +1,6 @@
 """`spend` and `report`: the ledger alone answers, no cloud is asked."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from gpuctl.config.model import Settings
 from gpuctl.core.bill import Bill, Window, bill, fixed, monthly
 from gpuctl.core.charges import Charge, basis
+from gpuctl.core.errors import LedgerError
 from gpuctl.core.events import Close, Event
 from gpuctl.core.names import client_of
 from gpuctl.core.report import Account, Report, Terms, report
@@ -85,14 +86,27 @@ def figures(events: Sequence[Event], period: Period, now: datetime, settings: Se
     from gpuctl.core import closing  # noqa: PLC0415 - most ledgers hold no closing
 
     known = closing.closes(events)
+    told = tuple(_closed(known, month))
     charges: Sequence[Charge] = whole.charges
     if settings.share_overhead or any(at == month and c.overhead for (_, at), c in known.items()):
         from gpuctl.core.overhead import shared  # noqa: PLC0415 - few turn it on
 
         charges = shared(charges, _bearing(settings, known, month), closing.last_second(month))
     charges = (*charges, *closing.due(events, known, month, now))
-    made = closing.report_of(known, month, charges, terms_of(settings))
-    return Figures(charges=charges, report=made, problems=whole.problems)
+    try:
+        made = closing.report_of(known, month, charges, terms_of(settings))
+    except ValueError as error:
+        raise LedgerError(
+            f"a closing of {month} cannot be read: {error}", hint="gpuctl ledger verify"
+        ) from None
+    return Figures(charges=charges, report=made, problems=(*whole.problems, *told))
+
+
+def _closed(known: "Closes", month: Month) -> Iterator[str]:
+    for (client, at), close in sorted(known.items()):
+        if at == month:
+            invoice = f", invoice {close.invoice}" if close.invoice else ""
+            yield f"{client}: closed on {close.at:%Y-%m-%d}{invoice}, shown as it was billed"
 
 
 def bears_overhead(settings: Settings, client: str) -> bool:

@@ -6,20 +6,20 @@ after it that is not closed for that client. Everything is exact USD; cents are 
 they are printed. Loaded only where the ledger holds a closing.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
 from gpuctl.core.bill import bill, monthly
-from gpuctl.core.charges import Charge
-from gpuctl.core.events import Close, Event
+from gpuctl.core.charges import Charge, by_month
+from gpuctl.core.events import Close, Event, Settle
 from gpuctl.core.names import client_of
 from gpuctl.core.report import Account, Report, Terms, report
 from gpuctl.core.rounding import round_half_up
 from gpuctl.core.rules import billing_zone
-from gpuctl.core.span import Month
+from gpuctl.core.span import Month, Span
 from gpuctl.core.statements_record import read_account
 
 CORRECTION = "correction"
@@ -68,10 +68,11 @@ def due(events: Sequence[Event], known: Closes, month: Month, now: datetime) -> 
     }
     if not due_months:
         return ()
+    months = sorted(set().union(*due_months.values()))
     now_costs = {
         (project, of): cost
-        for of in sorted(set().union(*due_months.values()))
-        for project, cost in costs(_as_billed(events, known, of, now)).items()
+        for of, charges in _charges_by_month(events, months, now).items()
+        for project, cost in costs(_as_billed(charges, known, of)).items()
     }
     return [
         _correction(project, of, month, usd)
@@ -82,11 +83,47 @@ def due(events: Sequence[Event], known: Closes, month: Month, now: datetime) -> 
     ]
 
 
-def _as_billed(
-    events: Sequence[Event], known: Closes, of: Month, now: datetime
-) -> Sequence[Charge]:
-    """A month's charges now, overhead shared with those that bore it when they were billed."""
-    charges = bill(events, monthly(of), now).charges
+def _charges_by_month(
+    events: Sequence[Event], months: Sequence[Month], now: datetime
+) -> Mapping[Month, Sequence[Charge]]:
+    """Each month's charges. All are billed in one go where that comes to the same.
+
+    It does not where a bill's stretch reaches over a month's end: what it asks more is then
+    shared by what ran on either side, not by time.
+    """
+    settles = [event for event in events if isinstance(event, Settle)]
+    if any(_crosses_months(settle) for settle in settles):
+        return {month: bill(events, monthly(month), now).charges for month in months}
+
+    def window(provider: str | None) -> Span:
+        zone = billing_zone(provider)
+        return Span(months[0].span(zone).start, months[-1].span(zone).end)
+
+    found: dict[Month, list[Charge]] = {month: [] for month in months}
+    for charge in bill(events, window, now).charges:
+        for month, piece in _by_month(charge):
+            if month in found:
+                found[month].append(piece)
+    return found
+
+
+def _crosses_months(settle: Settle) -> bool:
+    zone = billing_zone(settle.provider)
+    last = settle.until - timedelta(seconds=1)
+    return Month.of(settle.since, zone) != Month.of(last, zone)
+
+
+def _by_month(charge: Charge) -> Iterator[tuple[Month, Charge]]:
+    if charge.start == charge.end:
+        yield Month.of(charge.start, billing_zone(charge.provider)), charge
+        return
+    for month, span in by_month(Span(charge.start, charge.end), charge.provider):
+        part = Fraction(span.seconds, charge.seconds)
+        yield month, charge._replace(start=span.start, end=span.end, units=charge.units * part)
+
+
+def _as_billed(charges: Sequence[Charge], known: Closes, of: Month) -> Sequence[Charge]:
+    """A month's charges, overhead shared with those that bore it when they were billed."""
     bearing = {client for (client, at), close in known.items() if at == of and close.overhead}
     if not bearing:
         return charges

@@ -21,12 +21,14 @@ from gpuctl.config.model import (
     Retainer,
     Settings,
 )
+from gpuctl.config.template import Template
 from gpuctl.core import closing
 from gpuctl.core.bill import bill, monthly
 from gpuctl.core.errors import GpuctlError, LedgerError, NotFound, UsageProblem
-from gpuctl.core.events import Adjust, Close, Ended, Price, Settle, Switch, Usage
+from gpuctl.core.events import Adjust, Close, Ended, Leased, Price, Settle, Switch, Usage
 from gpuctl.core.interchange import read_line, write_line
 from gpuctl.core.kinds import EndedBy, Kind, Market, Unit
+from gpuctl.core.model import Accelerator, DiskSpec
 from gpuctl.core.names import client_of
 from gpuctl.core.overhead import shared
 from gpuctl.core.span import Month
@@ -221,6 +223,36 @@ def test_a_closing_that_another_program_wrote_is_billed_as_it_says():
     assert (account.cost, account.billable, account.lines) == (D("10.33"), D("10.33"), ())
     with pytest.raises(LedgerError, match=r"the closing of acme's 2025-03 cannot be read"):
         sent(book, "acme", MARCH, now)
+
+
+def test_a_closing_whose_figures_cannot_be_read_is_told():
+    book = Book([adjust("10", at(MARCH, 5))])
+    fact = closed(book, dry_run=True).fact
+    book.append([fact._replace(accounts={"acme/vision": {"project": "acme/vision"}})])
+    with pytest.raises(LedgerError, match="a closing of 2025-03 cannot be read"):
+        shown(book, MARCH, at(APRIL, 9))
+
+
+def test_a_report_says_which_clients_are_closed():
+    book = Book([adjust("10", at(MARCH, 5))])
+    closed(book, invoice="7")
+    made = money.statement(book.events(), money.of_month(MARCH), at(APRIL, 9), NOBODY)
+    assert made.problems == ("acme: closed on 2025-04-03, invoice 7, shown as it was billed",)
+
+
+def test_a_bill_that_reaches_over_a_months_end_is_shared_by_what_ran():
+    """Its stretch is half a day on either side; the machine ran in April alone."""
+    book = Book(two_hours())
+    closed(book)
+    run = two_hours()[0]
+    run = run._replace(id="u9", resource="i-9", start=at(APRIL, 1, 3), end=at(APRIL, 1, 5))
+    since = datetime(2025, 3, 31, 12, tzinfo=UTC)
+    bill = Settle(id="x", provider="aws", account="1", resource="i-9", kind=Kind.COMPUTE,
+                  since=since, until=since + timedelta(hours=24), billed=D(7), at=at(APRIL, 4),
+                  source="bill")  # fmt: skip
+    book.append([run, bill])
+    lines = shown(book, APRIL, at(APRIL, 9))["acme/vision"].lines
+    assert [(line.kind, line.cost) for line in lines] == [("compute", 2), ("settle", 5)]
 
 
 def test_of_two_closings_of_one_month_the_first_holds():
@@ -469,6 +501,24 @@ def test_a_statement_has_both_parties_the_rate_of_the_last_day_and_the_fee():
     part = narrowed(made, "acme/vision")
     assert (part.fee, part.net) == (0, project.billable)
     assert part.notes[0].startswith("only acme/vision")
+
+
+def test_a_gpu_that_the_template_attached_is_told():
+    """Google's N1 machines have no GPU of their own, and an import no machine to look at."""
+    run, price = two_hours()
+    lease = Leased("l1", "vision-1", "acme/vision", "gcp", "1", "t4", at(MARCH, 3), at(MARCH, 4),
+                   at(MARCH, 4))  # fmt: skip
+    other = lease._replace(id="l2", template="gone")
+    templates = {
+        "t4": Template(name="t4", provider="gcp", type="n1-standard-4",
+                       disk=DiskSpec(gb=50, type="pd-balanced"),
+                       gpu=Accelerator(type="nvidia-tesla-t4", count=2)),
+    }  # fmt: skip
+    policy = NOBODY._replace(templates=templates)
+    book = Book([run._replace(session="l1"), price, lease, other])
+    [project] = sent(book, "acme", MARCH, at(APRIL, 3), policy).projects
+    [session] = project.sessions
+    assert (session.machine, session.gpu, session.gpus) == ("vision-1", "nvidia-tesla-t4", 2)
 
 
 def test_who_is_billed_for_a_month():

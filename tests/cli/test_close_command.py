@@ -8,6 +8,7 @@ import pytest
 
 from gpuctl.core.events import Adjust, Usage
 from gpuctl.core.kinds import Kind, Market
+from tests.cli.desk import FixedSession
 
 CSV = "Date,USD,JPY,\n2026-02-27,1.0842,160,\n2026-02-26,1.1,160,\n"
 ACME = """
@@ -168,3 +169,29 @@ def test_nobody_to_bill(desk):
     result = desk("report", "--month", "last", "--format", "md")
     assert (result.exit_code, result.stdout) == (0, "")
     assert "no client has a cost" in result.stderr
+
+
+def test_corrections_are_told_when_they_are_closed(billed, monkeypatch):
+    billed.json(*CLOSE)
+    late(billed, "10")
+    monkeypatch.setattr(FixedSession, "moment", datetime(2026, 4, 2, 9, tzinfo=UTC))
+    done = billed.json("close", "acme", "--month", "2026-03", "--rate", "1")
+    assert done["corrects"] == {"2026-02": {"acme/vision": "10"}}
+    assert (done["cost_usd"], done["net"]) == ("10", "11.00")
+
+
+def test_the_sandboxs_documents_say_so(billed, monkeypatch):
+    monkeypatch.setattr(FixedSession, "in_sandbox", True)
+    shown = billed.ok("report", "--client", "borealis", "--month", "last", "--format", "md")
+    assert "nothing of it is real" in shown
+    assert "[sandbox]" not in shown
+
+
+def test_places_that_cannot_be_written_and_stdout_for_a_pdf(billed):
+    how = ("report", "--client", "borealis", "--month", "last")
+    (billed.cwd / "file").write_text("x")
+    assert "cannot be written" in billed.refused(*how, "--format", "md", "--out", "file/x.md")
+    pdf = billed(*how, "--format", "pdf", "--out", "-")
+    assert pdf.stdout_bytes.startswith(b"%PDF")
+    billed.ok(*how, "--format", "pdf")
+    assert (billed.cwd / "borealis-2026-02.pdf").read_bytes().startswith(b"%PDF")

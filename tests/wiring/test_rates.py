@@ -18,12 +18,23 @@ def chosen(tmp_path, **how):
 
 
 @pytest.mark.parametrize(
-    ("given", "per_usd"),
-    [("0.92", Fraction("0.92")), ("1/1.0842", 1 / Fraction("1.0842")), ("150", Fraction(150))],
+    ("given", "per_usd", "quoted"),
+    [
+        ("0.92", Fraction("0.92"), "1 USD = 0.92 EUR"),
+        ("1/1.0842", 1 / Fraction("1.0842"), "1 EUR = 1.0842 USD"),
+        ("150", Fraction(150), "1 USD = 150 EUR"),
+    ],
 )
-def test_a_rate_that_was_agreed(tmp_path, given, per_usd):
+def test_a_rate_that_was_agreed(tmp_path, given, per_usd, quoted):
     rate = chosen(tmp_path, given=given)("EUR", DAY)
-    assert (rate.per_usd, rate.day, rate.quoted) == (per_usd, DAY, f"1 USD = {given} EUR")
+    assert (rate.per_usd, rate.day, rate.quoted) == (per_usd, DAY, quoted)
+
+
+def test_a_rate_is_for_one_currency(tmp_path):
+    agreed = chosen(tmp_path, given="0.92")
+    assert agreed("EUR", DAY) == agreed("EUR", DAY)
+    with pytest.raises(UsageProblem, match="cannot be both EUR and GBP"):
+        agreed("GBP", DAY)
 
 
 @pytest.mark.parametrize("given", ["", "0", "-1", "1,08", "1/0", "0.92 EUR", "1/2/3", "\uff11"])
