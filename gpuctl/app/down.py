@@ -10,14 +10,17 @@ from gpuctl.app.fleet import Shown, owner, pick, show
 from gpuctl.app.receipt import Receipt, receipt
 from gpuctl.app.settle import note_outcome, outcome_of
 from gpuctl.app.sync import Synced, note_machine, sync
-from gpuctl.core.errors import Busy, GpuctlError, LedgerError, NotFound
+from gpuctl.core.errors import Busy, GpuctlError, LedgerError, NotFound, UnknownOutcome
 from gpuctl.core.events import Intent
 from gpuctl.core.kinds import State
 from gpuctl.core.model import Down, Machine
 from gpuctl.core.ports import CloudRef, Provider
 
 ENDED_WITHIN = timedelta(minutes=10)
+SENT_WITHIN = timedelta(minutes=2)
+"""So long a cloud that is too busy to be told is told again."""
 _POLL_S = 1.0
+_RETRY_S = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +91,7 @@ def _end(app: App, ref: CloudRef, machine: Machine, how: Down, errors: list[Gpuc
         )
         _tolerant(app, lambda: app.ledger.append([intent]), errors)
         with app.progress.step(f"ending {machine.name}"):
-            provider.stop(machine.id, how)
+            _stop(app, provider, machine, how)
             outcome = outcome_of(app, intent, "done", machine=str(machine.id))
             _tolerant(app, lambda: note_outcome(app, outcome), errors)
             machine = _until_ended(app, provider, machine, how)
@@ -98,6 +101,19 @@ def _end(app: App, ref: CloudRef, machine: Machine, how: Down, errors: list[Gpuc
         receipt=receipt(app, machine),
         was_down=was_down,
     )
+
+
+def _stop(app: App, provider: Provider, machine: Machine, how: Down) -> None:
+    """What ends cost is worth more tries than what asks: a cloud that throttles is waited for."""
+    until = app.clock() + SENT_WITHIN
+    while True:
+        try:
+            return provider.stop(machine.id, how)
+        except (Busy, UnknownOutcome) as error:
+            if app.clock() >= until:
+                raise
+            app.progress.note(f"{machine.name}: {error.message}; trying again")
+        app.sleep(_RETRY_S)
 
 
 def _tolerant(app: App, write: Callable[[], object], errors: list[GpuctlError]) -> None:

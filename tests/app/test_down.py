@@ -10,6 +10,7 @@ from gpuctl.core.errors import Busy, Denied, LedgerError, NotFound, UsageProblem
 from gpuctl.core.events import Ended, Usage
 from gpuctl.core.kinds import EndedBy, Evidence, Kind, State
 from gpuctl.core.model import Down
+from gpuctl.core.ports import CloudRef
 from tests.app.conftest import ACME, BOREALIS, MACHINE_HOUR, Desk
 from tests.app.ledgers import Failing
 
@@ -169,6 +170,31 @@ def test_one_that_cannot_be_ended_does_not_save_the_others(desk: Desk) -> None:
     assert desk.aws.running() == []
     assert any("vision-1 was NOT ended and may still cost" in note for note in desk.said.notes)
     assert len(desk.books.unsettled) == 1
+
+
+def test_a_cloud_that_is_too_busy_is_told_again_for_two_minutes(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.up()
+    provider = desk.app.clouds.connect(CloudRef("aws"))
+    stop, tries = provider.stop, []
+
+    def busy(*asked: object) -> None:
+        tries.append(desk.clock())
+        if len(tries) < 4:
+            raise Busy("throttled")
+        stop(*asked)
+
+    monkeypatch.setattr(provider, "stop", busy)
+    desk.down()
+    assert desk.aws.running() == []
+    desk.aws.stop_error = Busy("throttled")
+    desk.up()
+    monkeypatch.undo()
+    began = desk.clock()
+    with pytest.raises(Busy):
+        desk.down()
+    assert timedelta(minutes=2) <= desk.clock() - began < timedelta(minutes=3)
 
 
 def test_one_that_hangs_is_told_and_goes_on_being_billed(desk: Desk) -> None:
