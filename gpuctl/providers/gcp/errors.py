@@ -210,6 +210,7 @@ def refusal_from(error: Exception) -> Refusal | GpuctlError | None:
     import requests.exceptions as wire  # noqa: PLC0415 - the SDK is imported late
     from google.api_core import exceptions as api
     from google.auth import exceptions as auth
+    from google.protobuf.json_format import ParseError
 
     if isinstance(error, api.RetryError) and isinstance(error.cause, Exception):
         return refusal_from(error.cause)
@@ -225,7 +226,7 @@ def refusal_from(error: Exception) -> Refusal | GpuctlError | None:
     if isinstance(error, wire.RequestException | ConnectionError | TimeoutError):
         words = f"Compute Engine did not answer: {type(error).__name__}"
         return Refusal(type(error).__name__, words, None, Step.AMBIGUOUS)
-    if isinstance(error, ValueError) and "json" in type(error).__module__.lower():
+    if isinstance(error, ParseError | ValueError) and "json" in type(error).__module__.lower():
         return Refusal("notJson", "Compute Engine answered what is no JSON", None, Step.AMBIGUOUS)
     return None
 

@@ -7,6 +7,7 @@ import pytest
 import requests
 from google.api_core import exceptions as api
 from google.auth import exceptions as auth
+from google.protobuf.json_format import ParseError
 
 from gpuctl.core.errors import (
     Busy,
@@ -155,6 +156,9 @@ def test_exceptions_of_the_libraries_are_read() -> None:
     assert isinstance(refusal_from(auth.RefreshError("expired")), Denied)
     assert isinstance(refusal_from(auth.InvalidOperation("anonymous")), Denied)
     assert refusal_from(KeyError("ours")) is None
+    portal = refusal_from(ParseError("Failed to load JSON: <html>"))
+    assert isinstance(portal, Refusal)
+    assert portal.step is Step.AMBIGUOUS
     missing = refusal_from(api.NotFound("x", errors=[{"reason": "notFound"}]))
     assert isinstance(missing, Refusal)
     assert isinstance(error_of(missing, doing="reading"), NotFound)
