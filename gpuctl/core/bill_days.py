@@ -1,6 +1,6 @@
 """A bill added up as it is read: what may be ours by resource and day, all else in sums."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import date, datetime
 from decimal import Decimal
 from fractions import Fraction
@@ -63,6 +63,41 @@ class Foreign(NamedTuple):
     nameless: bool
     """The bill names neither resource nor project for it."""
 
+    @property
+    def key(self) -> "tuple[str, Kind | None, str | None, bool]":
+        """What is one line."""
+        return self.provider, self.kind, self.sku, self.nameless
+
+    def with_(self, other: "Foreign") -> "Foreign":
+        """Both as one: the same thing, billed at another rate."""
+        return self._replace(
+            usd=self.usd + other.usd,
+            rows=self.rows + other.rows,
+            first=min(self.first, other.first),
+            last=max(self.last, other.last),
+        )
+
+
+_ForeignKey = tuple[str, Kind | None, str | None, bool, Decimal]
+
+
+class _Sum:
+    """Days added up in the bill's own currency: no fraction is made for each of a million."""
+
+    __slots__ = ("cost", "first", "last", "rows")
+
+    def __init__(self, day: BilledDay) -> None:
+        self.cost, self.rows = day.cost, day.rows
+        self.first = self.last = day.day
+
+    def add(self, day: BilledDay) -> None:
+        self.cost = EXACT.add(self.cost, day.cost)
+        self.rows += day.rows
+        if day.day < self.first:
+            self.first = day.day
+        elif day.day > self.last:
+            self.last = day.day
+
 
 class BillDays(NamedTuple):
     """A whole bill."""
@@ -99,7 +134,8 @@ class _Reading:
         self._known = known
         self._per_usd = per_usd
         self._asked: dict[AskedKey, Asked] = {}
-        self._foreign: dict[tuple[str, Kind | None, str | None, bool], Foreign] = {}
+        self._foreign: dict[_ForeignKey, _Sum] = {}
+        self._names: dict[tuple[str, str | None, Kind | None], str | None] = {}
         self._sums: dict[tuple[Category, Decimal], Decimal] = {}
         self._days: dict[str, tuple[date, date]] = {}
         self._until: dict[str, datetime] = {}
@@ -121,9 +157,14 @@ class _Reading:
         self._until[day.provider] = max(self._until.get(day.provider, day.end), day.end)
         if day.kind is not None:
             self._kinds.setdefault(day.provider, set()).add(day.kind)
-        resource = self._known.resource(day.provider, day.resource, day.kind)
+        resource = self._named(day)
         if resource is None and day.project is None:
-            self._add_foreign(day, rate)
+            thing = (day.provider, day.kind, day.sku, day.resource is None, rate)
+            known = self._foreign.get(thing)
+            if known is None:
+                self._foreign[thing] = _Sum(day)
+            else:
+                known.add(day)
         else:
             self._add_asked(day, resource, rate)
 
@@ -139,21 +180,21 @@ class _Reading:
             )
         return self._per_usd
 
-    def _add_foreign(self, day: BilledDay, rate: Decimal) -> None:
-        place = (day.provider, day.kind, day.sku, day.resource is None)
-        usd = Fraction(day.cost) / Fraction(rate)
-        known = self._foreign.get(place)
-        if known is None:
-            self._foreign[place] = Foreign(
-                day.provider, day.kind, day.sku, usd, day.rows, day.day, day.day, place[3]
-            )
-            return
-        self._foreign[place] = known._replace(
-            usd=known.usd + usd,
-            rows=known.rows + day.rows,
-            first=min(known.first, day.day),
-            last=max(known.last, day.day),
-        )
+    def _named(self, day: BilledDay) -> str | None:
+        # Most of a large bill is somebody else's, the same resources day after day.
+        place = (day.provider, day.resource, day.kind)
+        if place not in self._names:
+            self._names[place] = self._known.resource(*place)
+        return self._names[place]
+
+    def _others(self) -> Iterator[Foreign]:
+        found: dict[tuple[str, Kind | None, str | None, bool], Foreign] = {}
+        for (provider, kind, sku, nameless, rate), one in self._foreign.items():
+            usd = Fraction(one.cost) / Fraction(rate)
+            item = Foreign(provider, kind, sku, usd, one.rows, one.first, one.last, nameless)
+            known = found.get(item.key)
+            found[item.key] = item if known is None else known.with_(item)
+        yield from found.values()
 
     def _add_asked(self, day: BilledDay, resource: str | None, rate: Decimal) -> None:
         named = resource or day.resource
@@ -183,7 +224,7 @@ class _Reading:
             sums[category] = sums.get(category, Fraction(0)) + Fraction(cost) / Fraction(rate)
         return BillDays(
             asked=self._asked,
-            foreign=tuple(self._foreign.values()),
+            foreign=tuple(self._others()),
             sums=sums,
             days=self._days,
             until=self._until,

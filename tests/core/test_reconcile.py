@@ -198,6 +198,17 @@ def test_usage_of_others_is_summed_and_is_no_finding():
     assert (found.parts["not_ours"], found.gap, found.findings(Fraction(0))) == (11, 11, 0)
 
 
+def test_usage_of_others_at_two_rates_is_one_line():
+    euros = {"currency": "EUR", "kind": "compute", "resource": "i-9"}
+    days = [
+        billed("2", day="03-12", per_usd=Decimal(2), **euros),
+        billed("3", day="03-10", per_usd=Decimal(3), **euros),
+        billed("3", day="03-09", per_usd=Decimal(3), **euros),
+    ]
+    (other,) = (item for item in compare(days).unmatched if not item.ours)
+    assert (other.cost, other.first.day, other.last.day) == (3, 9, 12)
+
+
 @pytest.mark.parametrize(
     ("resource", "kind", "reason"),
     [
