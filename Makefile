@@ -14,7 +14,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help venv demo test check lint types contracts fmt docs docs-check bench lock clean
+.PHONY: help venv demo test check lint types contracts fmt docs docs-check bench faults lock clean
 
 help: ## list these targets
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -61,6 +61,9 @@ docs-check: venv ## fail when a generated page is stale
 
 bench: venv ## measure start-up against bare imports; prints a table, never fails
 	@$(BIN)/python -m benchmarks
+
+faults: venv ## kill, cut off and starve gpuctl in every place there is, about an hour; writes docs/reliability.md
+	@$(BIN)/python -m tests.faults
 
 lock: ## write requirements.lock anew from pyproject.toml (needs uv)
 	uv pip compile pyproject.toml --all-extras --group dev --universal --python-version 3.11 --upgrade \

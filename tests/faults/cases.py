@@ -138,12 +138,12 @@ class Clean:
     steps: Sequence[str]
 
 
-def clean(world: World, story: Story) -> Clean:
-    """Tell it twice, well, and keep what both tellings have. Unfit when it does not go well."""
+def clean(world: World, story: Story, *, twice: bool = True) -> Clean:
+    """Tell it, well, and keep what both tellings have. Unfit when it does not go well."""
     told: list[set[Call]] = []
     steps: list[str] = []
     trace = world.folder / "trace"
-    for _ in range(2):
+    for _ in range(2 if twice else 1):
         trace.unlink(missing_ok=True)
         stage = Stage(world, story.cloud)
         story.before(stage)
@@ -153,7 +153,7 @@ def clean(world: World, story: Story) -> Clean:
             raise Unfit(f"{story.name}: {done}\n{wrong}")
         told.append(set(world.traffic.seen))
         steps = trace.read_text().splitlines()
-    return Clean(sorted(told[0] & told[1]), steps)
+    return Clean(sorted(set.intersection(*told)), steps)
 
 
 def recover(stage: Stage, again: Sequence[str], plan: Plan | None = None, at: int = 0) -> None:

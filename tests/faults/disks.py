@@ -149,7 +149,7 @@ ROWS = (
         "disks",
         "the ledger on a full disk, read-only, refusing the n-th write, cut, of another program, "
         "with flipped bits",
-        "detected or harmless; nothing is started without a durable word; down still ends what costs",
+        "detected or harmless; nothing starts without a durable word; down still ends what costs",
         500,
         every_disk,
     ),

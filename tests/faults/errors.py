@@ -214,7 +214,7 @@ def launches(world: World, full: bool, chance: random.Random) -> Iterator[Result
     gcp = [(code, _GCP_CLASS[step]) for code, step in CODES.items()]
     for cloud, codes, zones in (("aws", aws, 5), ("gcp", gcp, 2)):
         cases = [(code, kind, times) for code, kind in codes for times in TIMES]
-        for code, kind, times in cases if full else chance.sample(cases, 8):
+        for code, kind, times in cases if full else chance.sample(cases, 6):
             yield _launch(world, cloud, code, kind, times, zones)
 
 
@@ -235,8 +235,9 @@ def elsewhere(world: World, full: bool, chance: random.Random) -> Iterator[Resul
     """All other calls of `up`, `down` and `extend`, a code of each class."""
     for cloud in ("aws", "gcp"):
         told = [story for story in stories(cloud) if story.name in ("up", "down", "extend")]
+        told = told if full else [told[1]]
         for story in told:
-            plan = clean(world, story)
+            plan = clean(world, story, twice=full)
             actions = sorted({call.action for call in plan.calls})
             cases = [(a, code, times) for a in actions for code in OTHERS[cloud] for times in TIMES]
             for action, code, times in chance.sample(cases, 60 if full else 2):

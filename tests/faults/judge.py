@@ -45,6 +45,11 @@ def read(home: Path) -> tuple[Books, Sequence[str]]:
 
 def true_stretches(world: World) -> Iterator[Stretch]:
     """All that was ever on the clock, by the clouds themselves. Whole seconds."""
+    yield from _on_aws(world)
+    yield from _on_google(world)
+
+
+def _on_aws(world: World) -> Iterator[Stretch]:
     for one in world.aws.truth():
         for run in one.runs:
             yield Stretch("compute", one.id, run.started, run.ended)
@@ -55,6 +60,9 @@ def true_stretches(world: World) -> Iterator[Stretch]:
     for disk in world.aws.volumes():
         if disk.id not in of_machines:
             yield Stretch("disk", disk.id, _cut(disk.created), _cut(disk.deleted))
+
+
+def _on_google(world: World) -> Iterator[Stretch]:
     truth = world.gcp.truth()
     for vm in truth.vms:
         for run in vm.runs:

@@ -84,7 +84,7 @@ def every_kill(world: World, full: bool, seed: int) -> Iterator[Result]:
     chance = random.Random(seed)
     for cloud in ("aws", "gcp"):
         for story in stories(cloud):
-            plan = clean(world, story)
+            plan = clean(world, story, twice=full)
             yield from _calls(world, story, plan, chance, full)
             yield from _steps(world, story, plan, chance, full)
 
@@ -97,7 +97,8 @@ def _calls(
     if not full:
         effects = [case for case in cases if effect(case[0]) and case[1] in ("pre", "post")]
         others = [case for case in cases if case not in effects]
-        cases = chance.sample(effects, min(8, len(effects))) + chance.sample(others, 4)
+        some, more = (6, 3) if story.cloud == "aws" else (8, 5)
+        cases = chance.sample(effects, min(some, len(effects))) + chance.sample(others, more)
     for call, phase, lag in cases:
         again = _again(story, chance)
         yield killed_at_call(
@@ -110,7 +111,7 @@ def _steps(
 ) -> Iterator[Result]:
     numbers = range(1, len(plan.steps) + 1)
     if not full:
-        numbers = sorted(chance.sample(numbers, min(5, len(numbers))))
+        numbers = sorted(chance.sample(numbers, 3 if story.cloud == "aws" else 7))
     for at in numbers:
         again = _again(story, chance)
         yield killed_at_step(world, story, at, plan.steps[at - 1], again=again, over=False)
@@ -127,8 +128,8 @@ def double(world: World, full: bool, seed: int) -> Iterator[Result]:
     chance = random.Random(seed + 1)
     for cloud in ("aws", "gcp"):
         for story in stories(cloud):
-            plan = clean(world, story)
-            for _ in range(24 if full else 2):
+            plan = clean(world, story, twice=full)
+            for _ in range(24 if full else 1):
                 yield _twice(world, story, plan, chance)
 
 

@@ -1,4 +1,4 @@
-"""Throttling storms, lost packets, black holes, captive portals: an end, and a word that is true."""
+"""Throttling storms, lost packets, black holes, captive portals: an end, and a true word."""
 
 import random
 from collections.abc import Callable, Iterator
@@ -93,7 +93,7 @@ def every_storm(world: World, full: bool, seed: int) -> Iterator[Result]:
         for kind, percent in _STORMS
         for turn in range(3)
     ]
-    for story, kind, percent, turn in cases if full else chance.sample(cases, 10):
+    for story, kind, percent, turn in cases if full else chance.sample(cases, 8):
         yield in_storm(world, story, kind, percent, seed * 100 + turn)
 
 

@@ -1,0 +1,73 @@
+"""The reduced sweep: the real program, killed, cut off and crowded, judged by the clouds' truth.
+
+It runs in processes of its own: an emulated AWS is global to its process. `make faults` sweeps all.
+"""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.faults import table
+from tests.faults.__main__ import ROWS
+from tests.faults.cases import Row
+
+ROOT = Path(__file__).parents[2]
+FEWEST = {"kills": 140, "double": 10, "errors": 14, "disks": 60, "mutants": 10}
+ALONE = "kills"
+"""About half of all the work: swept beside the rest, on another core."""
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("faults")
+    others = [word for row in ROWS if row.name != ALONE for word in ("--row", row.name)]
+    sweeps = [
+        (
+            folder / f"{number}.json",
+            subprocess.Popen(
+                [
+                    *(sys.executable, "-m", "tests.faults", "--quick", *rows),
+                    *("--report", str(folder / f"{number}.json")),
+                ],
+                cwd=ROOT,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            ),
+        )
+        for number, rows in enumerate((["--row", ALONE], others))
+    ]
+    said = [sweep.communicate(timeout=550)[0] for _, sweep in sweeps]
+    assert all(report.exists() for report, _ in sweeps), said
+    return {
+        name: told for report, _ in sweeps for name, told in json.loads(report.read_text()).items()
+    }
+
+
+@pytest.mark.parametrize("row", [row.name for row in ROWS])
+def test_the_promise_is_kept(swept, row):
+    assert swept[row]["broken"] == []
+    assert swept[row]["cases"] >= FEWEST.get(row, 1)
+
+
+def test_the_table_keeps_what_was_not_swept_again(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text(f"# Page\n{table.BEGIN}\n{table.END}\nend\n")
+    rows = [Row(name, "what", "promise", 1, lambda *_: iter(())) for name in ("one", "two")]
+    table.write(rows, {"one": table.Told(1_200, 0, "then"), "two": table.Told(3, 1, "then")}, page)
+    table.write(rows, {"two": table.Told(4, 0, "now")}, page)
+    text = page.read_text()
+    assert "| `one` | what | promise | 1,200 | 0 | then |" in text
+    assert "| `two` | what | promise | 4 | 0 | now |" in text
+    assert text.startswith("# Page\n")
+    assert text.endswith("\nend\n")
+
+
+def test_the_page_has_a_row_for_each_sweep():
+    text = table.PAGE.read_text()
+    assert [row.name for row in ROWS if f"| `{row.name}` |" not in text] == []
