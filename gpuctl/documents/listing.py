@@ -84,7 +84,9 @@ def _cells(statement: Statement, entry: Entry) -> Iterator[tuple[str, str]]:
     yield "as_of", format_time(statement.as_of)
     yield "ledger", statement.ledger_head
     provider = entry.session.provider if entry.session else None
-    yield from zip(("period_start", "period_end"), _period(statement, provider), strict=False)
+    start, end = _period(statement, provider)
+    yield "period_start", start
+    yield "period_end", end
     if entry.project is not None:
         yield "project", entry.project.project
         yield "title", entry.project.title or ""
@@ -120,11 +122,9 @@ def _session(session: SessionLine, places: int) -> Iterator[tuple[str, str]]:
         yield "note", "interrupted in the first hour: the machine is not billed"
 
 
-def _period(statement: Statement, provider: str | None) -> tuple[str, ...]:
+def _period(statement: Statement, provider: str | None) -> tuple[str, str]:
     """What counts to the period: a provider's own span, or all of them together."""
     spans = [span for span in statement.spans if span.provider == provider] or statement.spans
-    if not spans:
-        return ()
     return (
         format_time(min(span.start for span in spans)),
         format_time(max(span.end for span in spans)),

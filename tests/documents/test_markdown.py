@@ -98,6 +98,11 @@ def test_who_asks_for_what_is_said():
     ]
 
 
+def test_what_ran_on_the_clients_own_account_is_told_and_in_no_total():
+    _, items, _ = read(march()._replace(own_account=Decimal("12.30")))
+    assert "On your own cloud account, in no total here: 12.30 USD" in items
+
+
 @given(statements())
 @settings(max_examples=60)
 def test_any_statement_can_be_read_back(made):
