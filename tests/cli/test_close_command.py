@@ -1,8 +1,11 @@
 """`close` and `report --format` through the real command line, on a real ledger."""
 
 import json
+import subprocess
+import sys
 from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
@@ -195,3 +198,37 @@ def test_places_that_cannot_be_written_and_stdout_for_a_pdf(billed):
     assert pdf.stdout_bytes.startswith(b"%PDF")
     billed.ok(*how, "--format", "pdf")
     assert (billed.cwd / "borealis-2026-02.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_a_closing_moves_to_another_ledger_whole(billed):
+    billed.json(*CLOSE, "--invoice", "7")
+    late(billed, "10")
+    figures = [billed.json("report", "--month", month)["projects"] for month in MONTHS]
+    sent = billed.ok("report", "--client", "acme", "--month", "2026-02", "--format", "csv")
+    billed.ok("ledger", "export", "all.jsonl")
+    other = f"sqlite:///{str(billed.root / 'other.db').removeprefix('/')}"
+    billed.ok("ledger", "import", "all.jsonl", GPUCTL_LEDGER=other)
+    assert figures == [
+        billed.json("report", "--month", month, GPUCTL_LEDGER=other)["projects"] for month in MONTHS
+    ]
+    assert sent == billed.ok(
+        "report", "--client", "acme", "--month", "2026-02", "--format", "csv", GPUCTL_LEDGER=other
+    )
+
+
+MONTHS = ("2026-02", "2026-03")
+
+
+def test_a_report_without_closings_loads_nothing_of_them(desk):
+    code = (
+        "import sys\n"
+        "from gpuctl.cli import main\n"
+        "main(['report', '--month', '2025-03'], standalone_mode=False)\n"
+        "names = ('closing', 'overhead', 'statement', 'statements', 'statements_record')\n"
+        "print(sorted(name for name in names if f'gpuctl.core.{name}' in sys.modules))"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60,
+        env=desk.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+    )  # fmt: skip
+    assert run.stdout.splitlines()[-1] == "[]"

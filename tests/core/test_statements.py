@@ -187,6 +187,31 @@ def test_euros_with_markup_and_vat():
     ]
 
 
+def test_a_shared_machine_adds_up_to_what_it_cost():
+    """The worked case: four hours, A 150 minutes, B 60, idle 30; naive rounding gives 12.31."""
+    text = """
+        03-01 00:00   price aws/us-east-1 compute p3.2xlarge on-demand 3.06
+        03-01 00:00   price aws/us-east-1 disk gp3 on-demand 0.08
+        03-01 00:00   price aws/us-east-1 ipv4 in-use on-demand 0.005
+    """
+    for what in ("i-1 aws/us-east-1 compute p3.2xlarge on-demand x1",
+                 "vol-1 aws/us-east-1 disk gp3 on-demand x100",
+                 "eip-1 aws/us-east-1 ipv4 in-use on-demand x1"):  # fmt: skip
+        name = what.split()[0]
+        text += f"""
+        03-10 10:00   open {what} acme/a
+        03-10 14:00   close {name} user
+        03-10 10:00   split {name} 03-10 14:00 acme/a=150 borealis/b=60 idle=30 WHO
+        """
+    for who, a, b in (("proportional", "8.79", "3.51"), ("absorbed", "7.69", "3.07")):
+        events, _ = docledger.read(text.replace("WHO", who))
+        [acme] = made(events, "acme").projects
+        [borealis] = made(events, "borealis").projects
+        assert (acme.cost, borealis.cost) == (D(a), D(b))
+        assert acme.sessions[0].seconds == borealis.sessions[0].seconds == 4 * 3_600
+        adds_up(made(events, "acme", rate=EUR))
+
+
 def test_what_is_recharged_under_a_cap_is_converted():
     def terms(project):
         return Terms(cap=D(100))
