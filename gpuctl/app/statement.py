@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
+from difflib import get_close_matches
 from typing import NamedTuple
 
 from gpuctl.app import money
@@ -69,9 +70,10 @@ def known_client(events: Iterable[Event], settings: Settings, name: str) -> str:
     """The name itself; NotFound with those there are."""
     known = clients_known(events, settings)
     if name not in known:
+        near = get_close_matches(name, known, n=1)
         raise NotFound(
             f'there is no client "{name}"; known: {", ".join(known) or "none"}',
-            hint=f"gpuctl client add {name}",
+            hint=f"did you mean {near[0]}?" if near else f"gpuctl client add {name}",
         )
     return name
 
