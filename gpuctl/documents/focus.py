@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
 from decimal import Decimal
 from fractions import Fraction
+from functools import lru_cache
 from typing import NamedTuple
 
 from gpuctl.core.cells import cell
@@ -58,7 +59,7 @@ def draw_focus(charges: Iterable[Charge], version: str = "1.2") -> Iterator[str]
     """The dataset as lines of CSV, each ending in CRLF; an empty cell is null."""
     yield _line(columns(version))
     for row in focus_rows(charges):
-        yield _line([cell(plain(value)) if value else "" for value in row])
+        yield _line([_cell(value) if value else "" for value in row])
 
 
 def focus_rows(charges: Iterable[Charge]) -> Iterator[FocusRow]:
@@ -211,6 +212,11 @@ def _sub_account(charge: Charge) -> str:
 def _json(values: dict[str, str | None]) -> str | None:
     known = {name: plain(value) for name, value in values.items() if value}
     return json.dumps(known, ensure_ascii=False) if known else None
+
+
+@lru_cache(maxsize=4_096)  # most of a row is as in the row before
+def _cell(text: str) -> str:
+    return cell(plain(text))
 
 
 def _column(field: str) -> str:
