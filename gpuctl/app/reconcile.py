@@ -1,6 +1,6 @@
 """`reconcile`: the ledger against the real bill; what the bill asks is written, or only shown."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from typing import NamedTuple
@@ -8,7 +8,7 @@ from typing import NamedTuple
 from gpuctl.core.bill import bill
 from gpuctl.core.billed import Bill
 from gpuctl.core.errors import NotFound, UsageProblem
-from gpuctl.core.events import Event
+from gpuctl.core.events import Close, Event
 from gpuctl.core.kinds import Market
 from gpuctl.core.names import client_of
 from gpuctl.core.ports import Ledger
@@ -41,6 +41,8 @@ class Settled(NamedTuple):
     settled: int
     """Facts that were written, or would be."""
     problems: tuple[str, ...]
+    closed: tuple[tuple[str, str], ...]
+    """(client, month) that are closed and would come to another sum: what was sent stays."""
 
 
 def settle(
@@ -77,7 +79,26 @@ def settle(
         after=found.ledger_total + moved,
         settled=len(facts),
         problems=tuple(opened.problems),
+        closed=_closed(events, changes, found.spans),
     )
+
+
+def _closed(
+    events: Sequence[Event], changes: Iterable[Change], spans: Mapping[str, Span]
+) -> tuple[tuple[str, str], ...]:
+    clients = {client_of(change.project) for change in changes if change.project}
+    closings = {
+        (event.client, event.month)
+        for event in events
+        if isinstance(event, Close) and event.client in clients
+    }
+    touched = {
+        pair
+        for pair in closings
+        for provider, span in spans.items()
+        if Month.parse(pair[1]).span(billing_zone(provider)).meet(span) is not None
+    }
+    return tuple(sorted(touched))
 
 
 def _has_client(events: Sequence[Event], client: str) -> bool:

@@ -83,6 +83,10 @@ def reconcile(
             print_settled(session, made, rows=opened.rows, dry_run=dry_run)
     for problem in made.problems:
         click.echo(problem, err=True)
+    for name, closed in made.closed:
+        click.echo(
+            f"{name}'s {closed} is closed: what changed in it becomes a correction", err=True
+        )
     findings = made.found.findings(limit)
     if findings:
         what = "1 finding" if findings == 1 else f"{findings} findings"

@@ -135,7 +135,7 @@ class _Reading:
         self._per_usd = per_usd
         self._asked: dict[AskedKey, Asked] = {}
         self._foreign: dict[_ForeignKey, _Sum] = {}
-        self._names: dict[tuple[str, str | None, Kind | None], str | None] = {}
+        self._names: dict[tuple[str, str | None], str | None] = {}
         self._sums: dict[tuple[Category, Decimal], Decimal] = {}
         self._days: dict[str, tuple[date, date]] = {}
         self._until: dict[str, datetime] = {}
@@ -182,7 +182,7 @@ class _Reading:
 
     def _named(self, day: BilledDay) -> str | None:
         # Most of a large bill is somebody else's, the same resources day after day.
-        place = (day.provider, day.resource, day.kind)
+        place = (day.provider, day.resource)
         if place not in self._names:
             self._names[place] = self._known.resource(*place)
         return self._names[place]

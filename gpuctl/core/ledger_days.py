@@ -69,28 +69,22 @@ class Known(NamedTuple):
     kinds: Mapping[tuple[str, str], frozenset[Kind]]
     projects: Mapping[tuple[str, str], frozenset[str]]
     """Those that its runs began for."""
-    by_machine: Mapping[tuple[str, Kind, str], frozenset[str]]
-    """(provider, kind, the machine's own name at its cloud) -> resources."""
+    of_machine: Mapping[tuple[str, Kind, str], frozenset[str]]
+    """(provider, kind, a name of the machine) -> its resources of that kind.
 
-    def resource(self, provider: str, named: str | None, kind: Kind | None) -> str | None:
-        """What the ledger calls it; None when it knows of no such resource.
+    A bill may name a disk or an address as the machine is named that has it. The machine itself
+    is known by its name and by its number.
+    """
 
-        A bill may name a resource by a path that ends in its name, and Google's names a disk or
-        the parts of a machine as the machine is named where the ledger has its number.
+    def resource(self, provider: str, named: str | None) -> str | None:
+        """The name under which the ledger knows it, or its machine; None when it does not.
+
+        A bill may name a resource by a path that ends in its name.
         """
         if named is None:
             return None
-        for name in dict.fromkeys((named, named.rsplit("/", 1)[-1])):
-            own = self.kinds.get((provider, name))
-            if own is not None and (kind is None or kind in own):
-                return name
-            if kind is not None:
-                others = self.by_machine.get((provider, kind, name), frozenset())
-                if len(others) == 1:
-                    return next(iter(others))
-            if own is not None:
-                return name
-        return None
+        names = (named, named.rsplit("/", 1)[-1])
+        return next((name for name in names if (provider, name) in self.kinds), None)
 
 
 class LedgerDays(NamedTuple):
@@ -103,20 +97,30 @@ class LedgerDays(NamedTuple):
 
 def known_resources(events: Iterable[Event]) -> Known:
     """Every resource that ever ran."""
+    usages = runs(events)
+    names: dict[str, set[str]] = {}
+    for usage in usages:
+        if usage.machine is not None:
+            known = names.setdefault(usage.machine, {usage.machine.rsplit(":", 1)[-1]})
+            if usage.kind in (Kind.COMPUTE, Kind.VCPU):
+                known.add(usage.resource)
     kinds: dict[tuple[str, str], set[Kind]] = {}
     projects: dict[tuple[str, str], set[str]] = {}
     machines: dict[tuple[str, Kind, str], set[str]] = {}
-    for usage in runs(events):
-        place = (usage.provider, usage.resource)
-        kinds.setdefault(place, set()).add(usage.kind)
-        projects.setdefault(place, set()).update(() if usage.project is None else (usage.project,))
-        if usage.machine is not None:
-            native = usage.machine.rsplit(":", 1)[-1]
-            machines.setdefault((usage.provider, usage.kind, native), set()).add(usage.resource)
+    for usage in usages:
+        aliases = names.get(usage.machine or "", set())
+        for name in {usage.resource, *aliases}:
+            place = (usage.provider, name)
+            kinds.setdefault(place, set()).add(usage.kind)
+            known = projects.setdefault(place, set())
+            if usage.project is not None:
+                known.add(usage.project)
+        for name in aliases:
+            machines.setdefault((usage.provider, usage.kind, name), set()).add(usage.resource)
     return Known(
         kinds={place: frozenset(found) for place, found in kinds.items()},
         projects={place: frozenset(found) for place, found in projects.items()},
-        by_machine={name: frozenset(found) for name, found in machines.items()},
+        of_machine={name: frozenset(found) for name, found in machines.items()},
     )
 
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from gpuctl.core.bill_days import Asked, AskedKey, together
 from gpuctl.core.kinds import Kind
-from gpuctl.core.ledger_days import DayKey, LedgerDay
+from gpuctl.core.ledger_days import DayKey, Known, LedgerDay
 from gpuctl.core.report import spread
 
 _PLACES = 12
@@ -40,7 +40,7 @@ class Pairs(NamedTuple):
     ledger_left: tuple[DayKey, ...]
 
 
-def pairs(asked: Mapping[AskedKey, Asked], days: Mapping[DayKey, LedgerDay]) -> Pairs:
+def pairs(asked: Mapping[AskedKey, Asked], days: Mapping[DayKey, LedgerDay], known: Known) -> Pairs:
     """Each line and each day at most once."""
     found: list[Pair] = []
     lines = dict(asked)
@@ -51,8 +51,16 @@ def pairs(asked: Mapping[AskedKey, Asked], days: Mapping[DayKey, LedgerDay]) -> 
         day = left.pop((key.provider, key.resource, key.kind, key.day), None)
         if day is not None:
             found.append(Pair(day, lines.pop(key), one.cost, "resource"))
+    for key in list(lines):
+        if key.resource is None or key.kind is None:
+            continue
+        names = known.of_machine.get((key.provider, key.kind, key.resource), frozenset())
+        places = [(key.provider, name, key.kind, key.day) for name in sorted(names)]
+        own = [left.pop(place) for place in places if place in left]
+        if own:
+            found += _shared([lines.pop(key)], own, "resource")
     for group, members in _groups(lines, left.values()):
-        found += _shared([lines.pop(line.key) for line in group], members)
+        found += _shared([lines.pop(line.key) for line in group], members, "tag")
         for member in members:
             del left[member.key]
     return Pairs(tuple(found), tuple(lines), tuple(left))
@@ -99,7 +107,7 @@ def _hanging_together(
     ], members
 
 
-def _shared(lines: Sequence[Asked], days: Sequence[LedgerDay]) -> list[Pair]:
+def _shared(lines: Sequence[Asked], days: Sequence[LedgerDay], by: str) -> list[Pair]:
     """By estimated cost, else by billed units; the parts add up exactly."""
     whole = lines[0]
     for line in lines[1:]:
@@ -113,4 +121,4 @@ def _shared(lines: Sequence[Asked], days: Sequence[LedgerDay]) -> list[Pair]:
     exponent = whole.cost.as_tuple().exponent
     places = max(_PLACES, -exponent if isinstance(exponent, int) else 0)
     parts = spread(exact, places, whole.cost)
-    return [Pair(day, whole, parts[day.resource], "tag") for day in days]
+    return [Pair(day, whole, parts[day.resource], by) for day in days]

@@ -160,6 +160,8 @@ def why_only_reckoned(
         return Why("it costs nothing", expected=True)
     if until is not None and one.first >= until:
         return Why(f"the bill ends at {format_time(until)}, before it", expected=True)
+    if one.seconds <= _START_S and one.last == day_span(one.day, billing_zone(one.provider)).end:
+        return Why("billed from running, which was after midnight", expected=True)
     if one.kind not in kinds:
         return Why(f"the bill has no {one.kind} at all: a free tier, or an export of other things")
     if one.uncertain or one.open:

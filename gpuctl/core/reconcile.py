@@ -81,7 +81,7 @@ def reconcile(
         bill=bill,
         spans=spans,
         held=held,
-        pairs=pairs(bill.asked, held.days),
+        pairs=pairs(bill.asked, held.days, known),
         settles=_known_settles(events),
     ).result()
 

@@ -8,7 +8,7 @@ import pytest
 
 from gpuctl.app.reconcile import days_to_ask, month_named, settle
 from gpuctl.core.errors import LedgerError, NotFound, UsageProblem
-from gpuctl.core.events import Settle
+from gpuctl.core.events import Close, Settle
 from gpuctl.core.kinds import Market
 from gpuctl.core.reconcile import Asking
 from gpuctl.core.span import Month
@@ -94,6 +94,19 @@ def test_a_dry_run_writes_nothing_and_says_the_same(ledger):
 def test_a_spot_feed_is_known_by_its_name(ledger):
     feed = Opened(billed("4", market=Market.SPOT), source="EC2 Spot data feed: a.gz")
     assert settle(ledger, feed, NOW, ASKING).found.ledger_total == 0
+
+
+def test_a_closed_month_that_changes_is_named(ledger):
+    values = {"at": NOW, "invoice": None, "costs": {}, "corrects": {}, "statement": {}}
+    ledger.append(
+        Close(id=f"c{client}{month}", client=client, month=month, **values)
+        for client, month in [
+            ("acme", "2025-03"), ("acme", "2025-04"), ("cetus", "2025-03"), ("borealis", "2025-03")
+        ]
+    )  # fmt: skip
+    made = settle(ledger, Opened(billed("4")), NOW, ASKING)
+    assert made.closed == (("acme", "2025-03"), ("borealis", "2025-03"))
+    assert settle(ledger, Opened(billed("4")), NOW, ASKING).closed == ()
 
 
 def test_nothing_to_compare_is_refused(ledger):

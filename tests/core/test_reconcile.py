@@ -103,17 +103,53 @@ def test_a_path_that_ends_in_the_name_is_the_name():
     assert len(compare([billed("2", arn)]).settles) == 1
 
 
-def test_google_names_a_machine_where_the_ledger_has_its_number():
-    events = [
-        e._replace(machine="gcp:us-central1-a:borealis-1", resource="4711", provider="gcp")
-        if isinstance(e, Usage) else e._replace(provider="gcp")
-        for e in HOUR
+def google(*resources):
+    """A machine on Google: its number, and an address that is another one at each start."""
+    run = next(e for e in HOUR if isinstance(e, Usage))
+    machine = {"provider": "gcp", "machine": "gcp:us-central1-a:borealis-1"}
+    cores = run._replace(resource="4711", kind=Kind.VCPU, **machine)
+    addresses = [
+        run._replace(
+            id=f"ip{n}", resource=resource, kind=Kind.IPV4, start=start, end=end, **machine
+        )
+        for n, (resource, start, end) in enumerate(resources)
+    ]
+    price = next(e for e in HOUR if not isinstance(e, Usage))._replace(provider="gcp")
+    return [
+        cores, *addresses, price._replace(kind=Kind.VCPU),
+        price._replace(id="p9", kind=Kind.IPV4),
     ]  # fmt: skip
-    found = compare([billed("2", "borealis-1", provider="gcp")], events)
-    assert [fact.resource for fact in found.settles] == ["4711"]
-    other = [e._replace(id="other", resource="4712") for e in events if isinstance(e, Usage)]
-    found = compare([billed("2", "borealis-1", provider="gcp")], [*events, *other])
-    assert found.settles == []
+
+
+EARLY = (hour("03-10", "14:00"), hour("03-10", "15:00"))
+LATE = (hour("03-10", "15:00"), hour("03-10", "18:00"))
+NEXT = (hour("03-12", "14:00"), hour("03-12", "15:00"))
+
+
+@pytest.mark.parametrize("name", ["borealis-1", "projects/p/zones/z/instances/borealis-1", "4711"])
+def test_google_names_a_machine_where_the_ledger_has_its_number_or_its_address(name):
+    events = google(("34.1.1.1", *EARLY), ("34.2.2.2", *LATE), ("34.3.3.3", *NEXT))
+    cores = billed("2", name, "vcpu", provider="gcp")
+    addresses = [
+        billed(cost, name, "ipv4", day, provider="gcp")
+        for cost, day in (("8", "03-10"), ("3", "03-12"))
+    ]
+    found = compare([cores, *addresses], events)
+    assert {(fact.resource, fact.kind.value, fact.billed) for fact in found.settles} == {
+        ("4711", "vcpu", 2),
+        ("34.1.1.1", "ipv4", 2),
+        ("34.2.2.2", "ipv4", 6),
+        ("34.3.3.3", "ipv4", 3),
+    }
+    assert {match.by for match in found.matched} == {"resource"}
+    assert (found.bill_total, found.ledger_total) == (13, 7)
+
+
+def test_a_part_of_a_known_machine_that_the_ledger_lacks_is_ours():
+    found = compare([billed("1", "borealis-1", "disk", provider="gcp")], google())
+    item = next(item for item in found.unmatched if item.side == "bill")
+    assert (item.ours, item.projects) == (True, ("acme/vision",))
+    assert "counts vcpu of it alone" in item.reason
 
 
 def test_a_days_end_is_the_providers_own():
@@ -293,6 +329,18 @@ def test_why_the_bill_may_not_know_it(change, reason, expected):
     (item,) = ledger_alone(events, OTHERS)
     assert reason in item.reason
     assert item.expected is expected
+
+
+def test_seconds_before_midnight_are_billed_after_it():
+    late = [e._replace(start=hour("03-10", "23:58"), end=hour("03-11", "02:00"))
+            if isinstance(e, Usage) else e._replace(usd=Decimal(30)) for e in HOUR]  # fmt: skip
+    found = compare([billed("60", day="03-11"), billed("1", "i-9", day="03-10")], late)
+    (item,) = (item for item in found.unmatched if item.side == "ledger")
+    assert (item.cost, item.is_finding) == (1, False)
+    assert item.reason == "billed from running, which was after midnight"
+    longer = [e._replace(start=hour("03-10", "23:50")) if isinstance(e, Usage) else e for e in late]
+    found = compare([billed("60", day="03-11"), billed("1", "i-9", day="03-10")], longer)
+    assert next(i for i in found.unmatched if i.side == "ledger").is_finding
 
 
 def test_what_costs_nothing_need_not_be_billed():
