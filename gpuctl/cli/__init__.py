@@ -23,7 +23,7 @@ _DAILY = {
     "audit": ("gpuctl.cli.audit:audit", "What still costs money and is not in use."),
 }
 _MONEY = {
-    "spend": ("gpuctl.cli.money:spend", "Charges, exact, of a time or a month."),
+    "spend": ("gpuctl.cli.spend:spend", "Charges, exact, of a time or a month."),
     "report": ("gpuctl.cli.money:report", "What each client pays, rounded once."),
     "budget": ("gpuctl.cli.budget:budget", "Budgets, and what is left of them."),
     "reconcile": ("gpuctl.cli.reconcile:reconcile", "Settle the ledger against the real bill."),

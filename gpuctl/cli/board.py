@@ -101,11 +101,13 @@ def _head(found: "Today", now: datetime) -> str:
 
 
 def _machines(machines: "Sequence[Shown]", now: datetime, width: int) -> Sequence[str]:
+    from gpuctl.cli.render import fit
+
     if not machines:
         return ["no machines"]
     titles = ["MACHINE", "PROJECT", "WHAT", "STATE", "UP", "$/H", "SO FAR"]
     rows = [titles, *(_cells(shown, now) for shown in machines)]
-    widths = _fit([max(map(len, cells)) for cells in zip(*rows, strict=True)], width)
+    widths = fit([max(map(len, cells)) for cells in zip(*rows, strict=True)], range(_NAMES), width)
     return [_line(cells, widths) for cells in rows]
 
 
@@ -125,17 +127,6 @@ def _cells(shown: "Shown", now: datetime) -> list[str]:
         dollars(shown.cost),
     ]
     return [plain(cell) for cell in cells]
-
-
-def _fit(widths: list[int], width: int) -> list[int]:
-    """Narrow the names (machine, project, what) until a line fits, the longest first."""
-    widths = list(widths)
-    while sum(widths) + 2 * (len(widths) - 1) > width:
-        longest = max(range(_NAMES), key=lambda place: widths[place])
-        if widths[longest] <= _LEAST:
-            break
-        widths[longest] -= 1
-    return widths
 
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:

@@ -8,7 +8,7 @@ import click
 from gpuctl.app.down import Ended
 from gpuctl.app.receipt import Receipt
 from gpuctl.cli.money_shapes import charge_shape
-from gpuctl.cli.render import Column, as_csv, as_table, emit_json, say
+from gpuctl.cli.render import Column, as_csv, as_table, emit_json, room, say
 from gpuctl.cli.session import Session
 from gpuctl.cli.text import dollars, project_text, rate
 from gpuctl.core.rounding import decimal_text
@@ -37,7 +37,7 @@ def _print(session: Session, ended: Ended) -> None:
     say(session, f"{machine.name}  {project_text(ended.shown.project)}  {machine.state}")
     rows = [charge_shape(charge) for charge in receipt.charges]
     if rows:
-        say(session, _indented(as_table(_merged(rows), _COLUMNS)))
+        say(session, _indented(as_table(_merged(rows), _COLUMNS, _narrow(session))))
     say(session, f"  total {dollars(receipt.total)}{_saving(receipt)}")
     for still in receipt.still:
         costs = f"{dollars(still.monthly)} a month"
@@ -89,6 +89,12 @@ def _time(seconds: int) -> str:
     from datetime import timedelta
 
     return format_duration(timedelta(seconds=seconds))
+
+
+def _narrow(session: Session) -> int | None:
+    """The room for what is indented."""
+    width = room(session)
+    return None if width is None else width - 2
 
 
 def _indented(text: str) -> str:

@@ -2,14 +2,19 @@
 
 import json
 import re
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import click
 
+from gpuctl.cli.marks import cut
 from gpuctl.cli.session import Session
 
 Record = Mapping[str, Any]
+
+_LEAST = 8
+"""A name is not cut shorter than this, whatever the terminal."""
 
 _CONTROL = r"[\x00-\x08\x0b-\x1f\x7f-\x9f]"
 
@@ -42,14 +47,18 @@ def emit(
         case "csv":
             click.echo(as_csv(records), nl=False)
         case _:
-            say(session, as_table(records, columns) if records else empty)
+            say(session, as_table(records, columns, room(session)) if records else empty)
 
 
 def say(session: Session, text: str) -> None:
     """Text for people on stdout; each line says so where nothing of it is real."""
-    prefix = "[sandbox] " if session.in_sandbox else ""
+    prefix = _prefix(session)
     for line in text.split("\n"):
         click.echo(f"{prefix}{line}")
+
+
+def _prefix(session: Session) -> str:
+    return "[sandbox] " if session.in_sandbox else ""
 
 
 def emit_json(name: str, data: Record) -> None:
@@ -57,19 +66,43 @@ def emit_json(name: str, data: Record) -> None:
     click.echo(json.dumps({"schema": f"gpuctl.{name}/1", **data}, indent=2, ensure_ascii=False))
 
 
-def as_table(records: Sequence[Record], columns: Sequence[Column]) -> str:
-    """Aligned columns, two spaces between; nothing a cloud said can move the cursor."""
+def room(session: Session) -> int | None:
+    """Columns that a line may take; None off a terminal, where whole names are wanted."""
+    if not session.stdout_is_terminal:
+        return None
+    return shutil.get_terminal_size((80, 24)).columns - len(_prefix(session))
+
+
+def as_table(records: Sequence[Record], columns: Sequence[Column], width: int | None = None) -> str:
+    """Aligned columns, two spaces between; nothing a cloud said can move the cursor.
+
+    In `width` columns names are cut, the longest first; figures never are.
+    """
     rows = [[plain(column.show(record)) for column in columns] for record in records]
     titles = [column.title for column in columns]
-    widths = [max(map(len, cells)) for cells in zip(titles, *rows, strict=True)]
+    widths: Sequence[int] = [max(map(len, c)) for c in zip(titles, *rows, strict=True)]
+    if width is not None:
+        names = [place for place, column in enumerate(columns) if not column.right]
+        widths = fit(widths, names, width)
     lines = []
     for row in [titles, *rows]:
         cells = [
-            cell.rjust(width) if column.right else cell.ljust(width)
-            for cell, width, column in zip(row, widths, columns, strict=True)
+            cell.rjust(size) if column.right else cut(cell, size).ljust(size)
+            for cell, size, column in zip(row, widths, columns, strict=True)
         ]
         lines.append("  ".join(cells).rstrip())
     return "\n".join(lines)
+
+
+def fit(widths: Sequence[int], names: Sequence[int], width: int) -> Sequence[int]:
+    """Narrow the columns `names` until a line with two spaces between fits, the longest first."""
+    narrowed = list(widths)
+    while names and sum(narrowed) + 2 * (len(narrowed) - 1) > width:
+        longest = max(names, key=lambda place: narrowed[place])
+        if narrowed[longest] <= _LEAST:
+            break
+        narrowed[longest] -= 1
+    return narrowed
 
 
 def as_csv(records: Sequence[Record]) -> str:

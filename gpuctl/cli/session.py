@@ -30,11 +30,13 @@ class Session:
         *,
         stdin_is_terminal: bool,
         stderr_is_terminal: bool,
+        stdout_is_terminal: bool = False,
     ) -> None:
         self.environ = dict(environ)
         self.cwd = cwd
         self.stdin_is_terminal = stdin_is_terminal
         self.stderr_is_terminal = stderr_is_terminal
+        self.stdout_is_terminal = stdout_is_terminal
         self._flags: dict[str, str | bool | None] = {}
         self._config: Config | None = None
         self._lenient: Config | None = None
@@ -50,6 +52,7 @@ class Session:
             Path.cwd(),
             stdin_is_terminal=sys.stdin is not None and sys.stdin.isatty(),
             stderr_is_terminal=sys.stderr is not None and sys.stderr.isatty(),
+            stdout_is_terminal=sys.stdout is not None and sys.stdout.isatty(),
         )
 
     def flag(

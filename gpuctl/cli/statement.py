@@ -3,7 +3,7 @@
 from decimal import Decimal
 
 from gpuctl.app.money import Period, Statement
-from gpuctl.cli.render import Column, as_table, say
+from gpuctl.cli.render import Column, as_table, room, say
 from gpuctl.cli.session import Session
 from gpuctl.cli.text import dollars
 from gpuctl.core.rules import billing_zone
@@ -50,7 +50,7 @@ def print_statement(session: Session, made: Statement, period: Period, *, filter
                 figures.billable,
             )
         )
-    say(session, as_table(rows, _COLUMNS))
+    say(session, as_table(rows, _COLUMNS, room(session)))
 
 
 _BASIS = {
