@@ -198,4 +198,5 @@ def _order(app: App, plan: Plan, lease: Leased, offer: Offer) -> Order:
         max_hourly=template.max_price if offer.market is Market.SPOT else None,
         adopt=plan.adopted is not None,
         settings=settings,
+        template=template.name,
     )

@@ -36,6 +36,8 @@ class Billable:
     until: datetime | None = None
     keeps: bool = False
     """It outlives the machine (a project's data volume): the machine's end does not end it."""
+    foreign: bool = False
+    """It was not made by gpuctl: the disk of a VM that was taken over as it stood."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,8 +60,8 @@ class Machine:
     open for this machine and `billed` lacks has ended, at `ending.at`. `ending` tells of the
     last run that ended, None when there is none: while the machine runs again (Google), that is
     the run before, so that a stop and start by other means leaves no gap that would be billed.
-    `project`, `lease`, `install` and `deadline` come from its tags or labels, None when they are
-    absent or unreadable.
+    `project`, `lease`, `install`, `template` and `deadline` come from its tags or labels, None
+    when they are absent or unreadable.
     """
 
     id: MachineId
@@ -82,6 +84,7 @@ class Machine:
     install: str | None = None
     deadline: datetime | None = None
     user: str | None = None
+    template: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,6 +209,8 @@ class Order:
     adopt: bool = False
     """The VM exists and is to be started, not created."""
     settings: Mapping[str, str] = field(default_factory=dict)
+    template: str | None = None
+    """For the machine's tags: whoever loses the ledger learns it from there."""
 
 
 class Down(StrEnum):

@@ -184,6 +184,8 @@ def _opened(
     if lease is not None and lasting and not _made_with(machine, billable):
         # A disk older than the first lease of an adopted VM was not ours to account for.
         start = max(start, lease.at)
+    elif lease is None and billable.foreign and not _made_with(machine, billable):
+        start = max(start, machine.launched_at or start)
     start = _not_before(books, machine.id.provider, billable, start) if new else sighting.at
     return Usage(
         id=usage_id(machine.id.provider, billable, start),

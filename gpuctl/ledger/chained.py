@@ -37,6 +37,13 @@ class ChainedLedger(abc.ABC):
             row = db.execute("SELECT value FROM facts WHERE name = 'install'").fetchone()
         return str(row[0])
 
+    def take_over(self, install: str) -> None:
+        """Have the id of an installation whose ledger was lost: what carries it is ours then."""
+        values = {"install": install, "install-hash": link(GENESIS, install)}
+        with self._writing() as db:
+            for name, value in values.items():
+                db.execute("UPDATE facts SET value = ? WHERE name = ?", (value, name))
+
     @property
     def head(self) -> str:
         """The hash of the last event; 64 zeros when there is none."""

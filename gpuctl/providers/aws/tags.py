@@ -11,6 +11,7 @@ INSTALL = "gpuctl:install"
 LEASE = "gpuctl:lease"
 PROJECT = "gpuctl:project"
 DEADLINE = "gpuctl:deadline"
+TEMPLATE = "gpuctl:template"
 USER = "gpuctl:user"
 DATA = "gpuctl:data"
 """Name of a project's data volume, which outlives its machines."""
@@ -33,6 +34,7 @@ def of_order(order: Order) -> dict[str, str]:
         DEADLINE: format_time(order.deadline),
         USER: order.access.user,
         NAME: order.name,
+        **({} if order.template is None else {TEMPLATE: order.template}),
     }
 
 

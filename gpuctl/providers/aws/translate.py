@@ -89,6 +89,7 @@ def machine(
         install=read.get(tags.INSTALL) or None,
         deadline=_deadline(read.get(tags.DEADLINE)),
         user=read.get(tags.USER) or None,
+        template=read.get(tags.TEMPLATE) or None,
     )
 
 

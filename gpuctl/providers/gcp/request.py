@@ -91,7 +91,11 @@ def scheduling_of(vm: Json, order: Order) -> Json:
 def order_labels(order: Order) -> dict[str, str]:
     """The labels an order puts on its VM."""
     return labels_of(
-        install=order.install, lease=order.lease, project=order.project, deadline=order.deadline
+        install=order.install,
+        lease=order.lease,
+        project=order.project,
+        deadline=order.deadline,
+        template=order.template,
     )
 
 

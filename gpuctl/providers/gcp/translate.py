@@ -1,5 +1,6 @@
 """Google's JSON -> our values. Pure: no call, no clock. Times become UTC, cut to the second."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -18,10 +19,13 @@ INSTALL = "gpuctl-install"
 LEASE = "gpuctl-lease"
 PROJECT = "gpuctl-project"
 DEADLINE = "gpuctl-deadline"
+TEMPLATE = "gpuctl-template"
 USER = "gpuctl-user"
 """Key of the instance metadata that names the login; labels know no underscore at the start."""
 PREEMPTED = "compute.instances.preempted"
 ONE = Decimal(1)
+_LABEL = r"[a-z0-9_-]{1,63}"
+"""What the value of a label may be."""
 _LOCAL_SSD_GIB = 375
 """Size of a local SSD where the VM does not tell it."""
 
@@ -59,14 +63,18 @@ def moment(text: str | None) -> datetime | None:
     return parse_time(text) if text else None
 
 
-def labels_of(*, install: str, lease: str, project: str, deadline: datetime) -> dict[str, str]:
+def labels_of(
+    *, install: str, lease: str, project: str, deadline: datetime, template: str | None = None
+) -> dict[str, str]:
     """The labels of a machine of ours and of the disk made with it."""
+    fits = template is not None and re.fullmatch(_LABEL, template)
     return {
         MANAGED: "true",
         INSTALL: install,
         LEASE: lease,
         PROJECT: label_of_project(project),
         DEADLINE: label_of_time(deadline),
+        **({TEMPLATE: template} if template is not None and fits else {}),
     }
 
 
@@ -176,7 +184,8 @@ def disk_billed(disk: Json) -> Billable:
         raise ValueError(f"disk {disk.get('name')} has no creation time")
     size, kind = Decimal(disk.get("sizeGb") or 0), last(disk.get("type") or "pd-standard")
     resource = str(disk.get("id") or disk["name"])
-    return _thing(resource, Kind.DISK, kind, size, Market.ON_DEMAND, since)
+    made = _thing(resource, Kind.DISK, kind, size, Market.ON_DEMAND, since)
+    return made if MANAGED in (disk.get("labels") or {}) else replace(made, foreign=True)
 
 
 def disk_sources(vm: Json) -> tuple[str, ...]:
@@ -293,6 +302,7 @@ def machine(vm: Json, around: Around) -> Machine:
         install=labels.get(INSTALL),
         deadline=time_of_label(labels.get(DEADLINE) or ""),
         user=metadata.get(USER) or None,
+        template=labels.get(TEMPLATE) or None,
     )
 
 
