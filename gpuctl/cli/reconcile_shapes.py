@@ -46,9 +46,11 @@ def reconcile_shape(made: Settled, *, rows: int, dry_run: bool) -> dict[str, Any
     }
 
 
-def printed_parts(parts: Mapping[str, Fraction], gap: Decimal) -> dict[str, Decimal]:
-    """To as many decimals as are printed; the largest takes what rounding leaves."""
-    printed = {name: _exact(parts[name]) for name in PARTS}
+def printed_parts(
+    parts: Mapping[str, Fraction], gap: Decimal, places: int = PRINTED_DECIMALS
+) -> dict[str, Decimal]:
+    """Rounded so that they add up to a rounded gap: the largest takes what rounding leaves."""
+    printed = {name: round_half_up(parts[name], places) for name in PARTS}
     largest = max(PARTS, key=lambda name: abs(printed[name]))
     printed[largest] += gap - sum(printed.values(), Decimal(0))
     return printed

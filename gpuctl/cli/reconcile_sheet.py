@@ -5,11 +5,11 @@ from collections.abc import Iterable, Sequence
 from fractions import Fraction
 
 from gpuctl.app.reconcile import Settled
+from gpuctl.cli.reconcile_shapes import printed_parts
 from gpuctl.cli.render import Column, Record, as_table, plain, say
 from gpuctl.cli.session import Session
 from gpuctl.cli.text import dollars, project_text
-from gpuctl.core.reconciliation import PARTS, Match, Unmatched
-from gpuctl.core.report import spread
+from gpuctl.core.reconciliation import Match, Unmatched
 from gpuctl.core.rounding import round_half_up
 
 _WIDTH = 80
@@ -37,7 +37,8 @@ def print_settled(session: Session, made: Settled, *, rows: int, dry_run: bool) 
     for provider, span in sorted(found.spans.items()):
         say(session, f"  {provider} {span.start:%Y-%m-%dT%H:%MZ} to {span.end:%Y-%m-%dT%H:%MZ}")
     say(session, as_table(_sums(made), _SUMS))
-    apart = sorted((m for m in found.matched if m.difference), key=_size, reverse=True)
+    shown = (m for m in found.matched if round_half_up(m.difference, _PLACES))
+    apart = sorted(shown, key=_size, reverse=True)
     if apart:
         say(session, "")
         _print(session, "different", [_match_row(match) for match in apart[:_MOST]], len(apart))
@@ -56,7 +57,7 @@ def _sums(made: Settled) -> Sequence[Record]:
     found = made.found
     bill, ledger = (round_half_up(usd, _PLACES) for usd in (found.bill_total, found.ledger_total))
     share = f"{round_half_up(found.gap / found.bill_total * 100, 2)} %" if found.bill_total else "-"
-    parts = spread({name: found.parts[name] for name in PARTS if found.parts[name]}, _PLACES)
+    parts = printed_parts(found.parts, bill - ledger, _PLACES)
     sums = [
         {"what": "bill", "usd": dollars(bill, _PLACES), "share": ""},
         {"what": "ledger", "usd": dollars(ledger, _PLACES), "share": ""},
@@ -67,6 +68,7 @@ def _sums(made: Settled) -> Sequence[Record]:
         *(
             {"what": f"  {_NAMES[name]}", "usd": dollars(usd, _PLACES), "share": ""}
             for name, usd in parts.items()
+            if found.parts[name]
         ),
     ]
 

@@ -23,7 +23,9 @@ def print_statement(session: Session, made: Statement, period: Period, *, filter
             _row(account.project, account.cost, account.absorbed, account.markup, account.billable)
         )
         rows += [
-            _line(f"  {line.kind} {line.sku or ''}".rstrip(), line.cost) for line in account.lines
+            _line(f"  {line.kind} {line.sku or ''}".rstrip(), line.cost)
+            for line in account.lines
+            if line.cost or line.kind != "settle"  # a bill rounds each of its rows
         ]
         if account.own_account:
             rows.append(_line("  on the client's own account, not billed", account.own_account))

@@ -272,6 +272,23 @@ def test_spend_and_report_show_the_settled_figure(two_hours):
     assert "settle" in by_kind
 
 
+def test_what_a_bill_rounds_is_settled_and_clutters_nothing(two_hours):
+    shown = two_hours.ok("reconcile", "--from", cur(two_hours, ROW | {"cost": "2.0000000001"}))
+    assert "different" not in shown.replace("on both, and different", "")
+    assert "1 resource-day settled" in shown
+    assert "settle" not in two_hours.ok("report", "--month", "2025-03").replace("settled", "")
+    assert two_hours.json("spend", *YEAR)["total"] == "2.0000000001"
+
+
+def test_a_closed_month_stays_and_what_a_bill_changes_is_a_correction(two_hours):
+    two_hours.user("[client.acme]\n[client.acme.project.vision]\n")
+    two_hours.ok("close", "acme", "--month", "2025-03")
+    result = two_hours("reconcile", "--from", cur(two_hours, ROW | {"cost": "3"}))
+    assert "acme's 2025-03 is closed" in result.stderr
+    assert two_hours.json("report", "--month", "2025-03")["total"] == "2.00"
+    assert two_hours.json("report", "--month", "2025-04")["total"] == "1.00"
+
+
 # What it is told.
 
 
