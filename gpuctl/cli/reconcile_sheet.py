@@ -92,7 +92,7 @@ def _match_row(match: Match) -> Record:
         "kind": day.kind.value,
         "ledger": dollars(day.cost, _PLACES),
         "bill": dollars(match.billed, _PLACES),
-        "reason": match.reason or "settled before, by another bill",
+        "reason": match.reason or "-",
     }
 
 

@@ -53,6 +53,8 @@ def why_different(one: LedgerDay, asked: Asked | None, usd: Fraction) -> str | N
 
     `asked` None = what was billed for several things together, shared between them.
     """
+    if one.settled and usd != one.cost:
+        return f"an earlier bill asked {_short(one.cost)}"
     if one.missing:
         return "the ledger has no price for it"
     if usd == one.estimate:

@@ -89,6 +89,7 @@ def test_the_same_bill_again_adds_nothing_and_another_does():
     assert [fact.billed for fact in other.settles] == [Decimal("2.5")]
     assert other.matched[0].difference == Fraction("-0.5")
     assert other.matched[0].reckoned.estimate == 2
+    assert other.matched[0].reason == "an earlier bill asked 3"
     third = compare([billed("3")], [*events, *other.settles], now=NOW + timedelta(2))
     assert len({fact.id for fact in (*first.settles, *other.settles, *third.settles)}) == 3
 
