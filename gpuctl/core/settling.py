@@ -62,9 +62,15 @@ def settled(
     over a part of it, to the part that the estimate has there.
     """
     held = holding(settles)
+    seen_parts: dict[Key, list[Charge]] = {}
     for charge in charges:
-        stretches = held.get((charge.provider or "", charge.resource or "", charge.kind))
-        yield from (charge,) if stretches is None else _marked(charge, _joined(stretches))
+        key = (charge.provider or "", charge.resource or "", charge.kind)
+        if key not in held:
+            yield charge
+            continue
+        pieces = list(_marked(charge, _joined(held[key])))
+        seen_parts.setdefault(key, []).extend(pieces)
+        yield from pieces
     mine: dict[Key, list[Usage]] = {}
     for run in runs:
         mine.setdefault(key_of(run), []).append(run)
@@ -74,9 +80,11 @@ def settled(
         if not near:
             continue
         own = mine.get(key, [])
-        # A part of a stretch is known only beside the whole of it, which may reach further.
         whole = Span(near[0][0].since, near[-1][0].until)
-        parts = [part for run in own for part in priced(run, whole)]
+        parts = seen_parts.get(key, [])
+        if whole.meet(seen) != whole:
+            # A part of a stretch is known only beside the whole of it, which reaches further.
+            parts = [part for run in own for part in priced(run, whole)]
         for settle, part_seen in near:
             inside = [piece for part in parts for piece in _inside(part, _span(settle))]
             yield from _differences(settle, inside or _stand_in(settle, own, priced), part_seen)
