@@ -79,6 +79,7 @@ class SessionLine(NamedTuple):
     end: datetime | None
     """None = still running."""
     seconds: int
+    """Billed to this project: its share of a shared machine's time, 0 of a free one's."""
     low: Decimal | None
     high: Decimal | None
     """USD an hour, the least and the most that was paid for the machine itself."""

@@ -1,16 +1,15 @@
 """One client's projects, drawn up: lines, sessions and days, each column adding up to the cost."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime
 from decimal import Decimal
 from fractions import Fraction
 
 from gpuctl.core.charges import Charge
 from gpuctl.core.kinds import Market
+from gpuctl.core.ledger_days import by_day
 from gpuctl.core.report import Account, Line, Terms, spread
 from gpuctl.core.rounding import minor_units, round_half_up
-from gpuctl.core.rules import billing_zone
-from gpuctl.core.span import Span
 from gpuctl.core.statement import DaySpend, ProjectStatement, SessionLine, StatementLine
 from gpuctl.core.statements_facts import Customer, Described, Known, Rate
 from gpuctl.core.statements_sessions import Run, on_demand, price_steps, runs_of, spot_prices
@@ -66,8 +65,10 @@ class Drawing:
         runs, rest = runs_of(charges)
         exact = {f"{number:06}": run.cost for number, run in enumerate(runs)}
         parts = self._spread({**exact, "other": total(rest)}, cost)
+        seconds = spread({number: run.seconds for number, run in zip(exact, runs, strict=True)}, 0)
         sessions = tuple(
-            self._session(run, parts[number]) for number, run in zip(exact, runs, strict=True)
+            self._session(run, parts[number], int(seconds[number]))
+            for number, run in zip(exact, runs, strict=True)
         )
         hours = round_half_up(account.hours, _UNITS_PLACES)
         absorbed = self._absorbed(account, terms, cost)
@@ -135,7 +136,7 @@ class Drawing:
                 note=line.note,
             )
 
-    def _session(self, run: Run, cost: Decimal) -> SessionLine:
+    def _session(self, run: Run, cost: Decimal, seconds: int) -> SessionLine:
         first = run.first
         look = self._known.look(first.session, first.machine)
         compute = self._spread({"0 machine": run.compute, "1 beside": total(run.beside)}, cost)[
@@ -157,7 +158,7 @@ class Drawing:
             market=first.market,
             start=first.start,
             end=run.end(self._now, self._ends),
-            seconds=run.seconds,
+            seconds=seconds,
             low=min(known, default=None),
             high=max(known, default=None),
             compute=compute,
@@ -179,11 +180,11 @@ class Drawing:
         spent: dict[str, Fraction] = {}
         ran: dict[str, Fraction] = {}
         for charge in charges:
-            for day, part in _by_day(charge):
+            for day, piece in by_day(charge):
                 name = day.isoformat()
-                spent[name] = spent.get(name, Fraction(0)) + part * (charge.cost or 0)
+                spent[name] = spent.get(name, Fraction(0)) + (piece.cost or 0)
                 if charge.kind in ("compute", "vcpu") and charge.quantity:
-                    used = part * charge.amount / Fraction(charge.quantity)
+                    used = piece.amount / Fraction(charge.quantity)
                     ran[name] = ran.get(name, Fraction(0)) + used
         costs = self._spread(spent, cost)
         shares = spread({name: ran.get(name, Fraction(0)) for name in spent}, _UNITS_PLACES, hours)
@@ -193,19 +194,3 @@ class Drawing:
 
 def _key(line: Line) -> tuple[str, str, Market | None]:
     return line.kind, line.sku or "", line.market
-
-
-def _by_day(charge: Charge) -> Iterable[tuple[date, Fraction]]:
-    """(day, part of the charge) by the clocks that the provider bills by."""
-    zone = billing_zone(charge.provider)
-    day = charge.start.astimezone(zone).date()
-    if charge.start == charge.end:
-        yield day, Fraction(1)
-        return
-    start = charge.start
-    while start < charge.end:
-        after = day + timedelta(days=1)
-        midnight = datetime(after.year, after.month, after.day, tzinfo=zone).astimezone(UTC)
-        end = min(midnight, charge.end)
-        yield day, Fraction(Span(start, end).seconds, charge.seconds)
-        start, day = end, after

@@ -114,13 +114,14 @@ class Run(NamedTuple):
         return tuple(charge for charge in self.machine if charge.kind in _OF_MACHINE)
 
     @property
-    def seconds(self) -> int:
-        """Billed seconds: the longest that one of its parts was billed."""
-        by_kind: dict[str, int] = {}
+    def seconds(self) -> Fraction:
+        """Seconds billed to the project: its share of a shared machine's, none of a free one's."""
+        by_kind: dict[str, Fraction] = {}
         for charge in self.timed:
             key = f"{charge.kind} {charge.sku}"
-            by_kind[key] = by_kind.get(key, 0) + charge.seconds
-        return max(by_kind.values(), default=0)
+            share = charge.units / Fraction(charge.quantity) if charge.quantity else Fraction(0)
+            by_kind[key] = by_kind.get(key, Fraction(0)) + share
+        return max(by_kind.values(), default=Fraction(0))
 
     def end(self, now: datetime, closed: Mapping[str, datetime]) -> datetime | None:
         """When it ended in this period; None when it still runs. `closed`: run -> its end."""

@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 from gpuctl.core.rounding import decimal_text, minor_units
+from gpuctl.core.statement import Exchange
 
 MINUS = "\N{MINUS SIGN}"
 NONE = "\N{EN DASH}"
@@ -48,6 +49,14 @@ def amount(value: Decimal, currency: str) -> str:
     places = max(minor_units(currency), _places(value))
     text = f"{abs(value):,.{places}f}"
     return f"{MINUS}{text}" if value < 0 else text
+
+
+def exchanged(rate: Exchange) -> str:
+    """The rate as its source quotes it, and what that makes of a dollar where it says another."""
+    dollar = f"1 USD = {decimal_text(rate.per_usd)} {rate.currency}"
+    quoted = plain(rate.quoted)
+    where = f"({plain(rate.source)}, {day(rate.day)})"
+    return f"{quoted} {where}" if quoted == dollar else f"{quoted} {where}, so {dollar}"
 
 
 def money(value: Decimal, currency: str) -> str:

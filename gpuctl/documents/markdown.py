@@ -11,8 +11,8 @@ from gpuctl.documents.formats import (
     NONE,
     aligned,
     amount,
-    day,
     duration,
+    exchanged,
     moment,
     month,
     percent,
@@ -59,11 +59,7 @@ def _facts(statement: Statement) -> Iterator[str]:
     state = "closed " + moment(statement.closed_at) if statement.closed_at else "not closed"
     yield f"- Status: {statement.basis}, {state}, as of {moment(statement.as_of)}"
     if statement.exchange is not None:
-        rate = statement.exchange
-        yield (
-            f"- Exchange rate: {_text(rate.quoted)} ({_text(rate.source)}, {day(rate.day)}): "
-            f"1 USD = {decimal_text(rate.per_usd)} {rate.currency}"
-        )
+        yield f"- Exchange rate: {_text(exchanged(statement.exchange))}"
     if statement.own_account:
         own = amount(statement.own_account, "USD")
         yield f"- On your own cloud account, in no total here: {own} USD"

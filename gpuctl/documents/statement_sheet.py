@@ -11,6 +11,7 @@ from gpuctl.documents.formats import (
     amount,
     day,
     duration,
+    exchanged,
     hours,
     moment,
     money,
@@ -146,14 +147,8 @@ def _summary(statement: Statement) -> Section:
         blocks.append(Words("Nothing ran for this client in the period."))
     blocks.append(_sums(statement))
     if statement.exchange:
-        rate = statement.exchange
-        blocks.append(
-            Words(
-                f"The providers ask for US dollars. Converted at {plain(rate.quoted)} "
-                f"({plain(rate.source)}, {day(rate.day)}), so 1 USD = {rate.per_usd} "
-                f"{rate.currency}."
-            )
-        )
+        rate = exchanged(statement.exchange)
+        blocks.append(Words(f"The providers ask for US dollars. Converted at {rate}."))
     if statement.fee or statement.included_usd:
         blocks.append(
             Words(

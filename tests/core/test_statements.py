@@ -208,7 +208,11 @@ def test_a_shared_machine_adds_up_to_what_it_cost():
         [acme] = made(events, "acme").projects
         [borealis] = made(events, "borealis").projects
         assert (acme.cost, borealis.cost) == (D(a), D(b))
-        assert acme.sessions[0].seconds == borealis.sessions[0].seconds == 4 * 3_600
+        shares = {"proportional": (150, 60, 210), "absorbed": (150, 60, 240)}
+        mine, theirs, whole = shares[who]
+        assert acme.sessions[0].seconds == round(Fraction(4 * 3_600 * mine, whole))
+        assert borealis.sessions[0].seconds == round(Fraction(4 * 3_600 * theirs, whole))
+        assert abs(acme.hours * 3_600 - acme.sessions[0].seconds) < 1
         adds_up(made(events, "acme", rate=EUR))
 
 
