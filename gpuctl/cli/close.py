@@ -59,7 +59,7 @@ def close(
         anyway=flags["anyway"],
         dry_run=flags["dry_run"],
     )
-    settings = session.settings
+    settings = session.lenient_config.settings
     rates = rates_of(session, flags["rate"], flags["rates"])
     done = app.close(session.ledger, settings, asked, now, rates)
     _print(session, done, dry_run=asked.dry_run)

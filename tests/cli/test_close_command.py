@@ -205,9 +205,10 @@ def test_a_closing_moves_to_another_ledger_whole(billed):
     late(billed, "10")
     figures = [billed.json("report", "--month", month)["projects"] for month in MONTHS]
     sent = billed.ok("report", "--client", "acme", "--month", "2026-02", "--format", "csv")
-    billed.ok("ledger", "export", "all.jsonl")
+    moved = str(billed.root / "all.jsonl")
+    billed.ok("ledger", "export", moved)
     other = f"sqlite:///{str(billed.root / 'other.db').removeprefix('/')}"
-    billed.ok("ledger", "import", "all.jsonl", GPUCTL_LEDGER=other)
+    billed.ok("ledger", "import", moved, GPUCTL_LEDGER=other)
     assert figures == [
         billed.json("report", "--month", month, GPUCTL_LEDGER=other)["projects"] for month in MONTHS
     ]
