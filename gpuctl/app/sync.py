@@ -46,7 +46,10 @@ def sync(app: App, *, refs: Sequence[CloudRef] | None = None, leftovers: bool = 
         return provider.account, listed, remaining
 
     answers = ask(wanted, app.clouds.connect, question)
-    found = {(ref.provider, account): ref for ref, (account, _, _) in answers.by_cloud.items()}
+    found: dict[tuple[str, str], CloudRef] = {}
+    for ref, (account, _, _) in answers.by_cloud.items():
+        # Two references may lead to one account: the user's own is named first, and it pays.
+        found.setdefault((ref.provider, account), ref)
     machines = _distinct(m for _, listed, _ in answers.by_cloud.values() for m in listed)
     remaining = [item for _, _, items in answers.by_cloud.values() for item in items]
     before, unlisted = settle(app, books(app.ledger.events()), machines, found)

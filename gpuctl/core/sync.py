@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from gpuctl.core.books import Books
+from gpuctl.core.books import Books, Lease
 from gpuctl.core.events import Ended, Event, Missed, Seen, Switch, Usage
 from gpuctl.core.kinds import EndedBy, Evidence, Kind, State, Unit
 from gpuctl.core.model import Billable, Ending, Leftover, Machine
@@ -204,9 +204,15 @@ def _opened(
         project=lease.project if lease is not None else machine.project,
         session=machine.lease,
         machine=None if billable.keeps else str(machine.id),
-        payer=sighting.payers.get((machine.id.provider, machine.id.account)),
+        payer=_payer(lease, sighting, machine.id.provider, machine.id.account),
         evidence=machine.ending.evidence if billable.until and machine.ending else None,
     )
+
+
+def _payer(lease: Lease | None, sighting: Sighting, provider: str, account: str) -> str | None:
+    """Whose account it was started through: two names may lead to one account."""
+    named = lease.payer if lease is not None else None
+    return named or sighting.payers.get((provider, account))
 
 
 def _made_with(machine: Machine, billable: Billable) -> bool:
@@ -273,7 +279,7 @@ def _of_leftover(books: Books, leftover: Leftover, sighting: Sighting) -> Iterat
                 id=usage_id(leftover.provider, billable, start),
                 start=start,
                 project=lease.project if lease is not None else leftover.project,
-                payer=sighting.payers.get((leftover.provider, leftover.account)),
+                payer=_payer(lease, sighting, leftover.provider, leftover.account),
             )
 
 

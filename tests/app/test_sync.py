@@ -6,7 +6,14 @@ from fractions import Fraction
 import pytest
 
 from gpuctl.app.gather import Silence
-from gpuctl.core.errors import Busy, Denied, GpuctlError, ListingIncomplete, NotFound
+from gpuctl.core.errors import (
+    Busy,
+    Denied,
+    GpuctlError,
+    ListingIncomplete,
+    NotFound,
+    UnknownOutcome,
+)
 from gpuctl.core.events import Ended, Intent, Missed, PricesKnown, Seen, Usage
 from gpuctl.core.kinds import EndedBy, Evidence, Kind, State
 from gpuctl.core.ports import CloudRef
@@ -289,3 +296,13 @@ def test_prices_that_could_not_be_had_when_a_run_ended_are_asked_for_again(desk:
     said = len(desk.said.notes)
     desk.sync()
     assert len(desk.said.notes) == said
+
+
+def test_of_two_names_of_one_account_the_users_own_pays(desk: Desk) -> None:
+    providers = desk.app.clouds.providers
+    providers[CloudRef("aws", "acme")] = providers[CloudRef("aws")]
+    desk.aws.lost_answers = 50
+    with pytest.raises(UnknownOutcome):
+        desk.up("borealis/nlp")
+    desk.sync()
+    assert {usage.payer for usage in desk.events(Usage)} == {None}

@@ -152,6 +152,14 @@ def test_a_clock_that_is_ahead_takes_no_second_of_a_new_disk_away():
     assert {run.start for run in book.books.usages} == {START}
 
 
+def test_of_two_names_of_one_account_the_one_it_was_started_through_pays():
+    book = Notebook(lease(payer="acme"))
+    book.look(1, VM, machine("i-2", lease=None), payers={ACCOUNT: "borealis"})
+    payers = {(run.resource, run.payer) for run in book.books.usages}
+    assert ("i-1", "acme") in payers
+    assert ("i-2", "borealis") in payers
+
+
 def test_only_misses_in_a_row_count():
     book = Notebook(lease())
     book.look(1, VM)
