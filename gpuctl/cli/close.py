@@ -140,7 +140,7 @@ def _usd(parts: Any) -> Any:
     return ((project, decimal_text(Fraction(ratio))) for project, ratio in parts.items())
 
 
-def _shape(fact: "Close", statement: "Statement") -> dict[str, Any]:
+def _shape(fact: "Close", statement: "Statement | None") -> dict[str, Any]:
     from gpuctl.core.span import format_time
 
     return {
@@ -148,24 +148,36 @@ def _shape(fact: "Close", statement: "Statement") -> dict[str, Any]:
         "month": fact.month,
         "invoice": fact.invoice,
         "closed_at": format_time(fact.at),
-        "currency": statement.currency,
-        "net": f"{statement.net:f}",
-        "vat": f"{statement.vat:f}",
-        "total": f"{statement.total:f}",
+        "currency": statement and statement.currency,
+        "net": statement and f"{statement.net:f}",
+        "vat": statement and f"{statement.vat:f}",
+        "total": statement and f"{statement.total:f}",
     }
+
+
+def _sent(fact: "Close") -> "Statement | None":
+    """The statement that a closing keeps; None where another program wrote none."""
+    from gpuctl.app.statement import statement_in
+    from gpuctl.core.errors import LedgerError
+
+    try:
+        return statement_in(fact)
+    except LedgerError:
+        return None
 
 
 def _list(session: Session) -> int:
     from gpuctl.app.close import closings
-    from gpuctl.app.statement import statement_in
 
-    records = [_shape(fact, statement_in(fact)) for fact in closings(session.ledger)]
+    records = [_shape(fact, _sent(fact)) for fact in closings(session.ledger)]
     columns = [
         Column("MONTH", lambda r: r["month"]),
         Column("CLIENT", lambda r: r["client"]),
         Column("INVOICE", lambda r: r["invoice"] or "-"),
         Column("CLOSED", lambda r: r["closed_at"][:10]),
-        Column("TOTAL", lambda r: f"{r['total']} {r['currency']}", right=True),
+        Column(
+            "TOTAL", lambda r: f"{r['total']} {r['currency']}" if r["total"] else "?", right=True
+        ),
     ]
     empty = "no month is closed. Next: gpuctl close CLIENT --month last"
     emit(session, "close.list", "closes", records, columns, empty=empty)

@@ -127,7 +127,8 @@ class Drawing:
             beside = line.unit is None
             yield StatementLine(
                 kind=line.kind,
-                sku=line.sku,
+                # A correction's month is told by its note.
+                sku=None if line.kind == "correction" else line.sku,
                 market=line.market,
                 unit=line.unit,
                 amount=Decimal(1) if beside else round_half_up(line.amount, _UNITS_PLACES),

@@ -126,7 +126,8 @@ def test_a_closed_month_stays_and_the_difference_is_billed_next():
     running = sent(book, "acme", APRIL, now)
     [project] = running.projects
     assert (project.cost, project.other, running.closed_at) == (D("7.35"), D("7.35"), None)
-    assert [(line.note, line.rate) for line in project.lines][1] == ("corrects 2025-03", None)
+    correction = project.lines[1]
+    assert (correction.note, correction.sku, correction.rate) == ("corrects 2025-03", None, None)
 
 
 def test_a_correction_is_in_the_closing_that_bills_it_and_never_again():

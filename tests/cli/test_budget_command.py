@@ -2,9 +2,13 @@
 
 from datetime import timedelta
 from decimal import Decimal
+from fractions import Fraction
+from types import SimpleNamespace
 
 import pytest
 
+from gpuctl.app.budget import Budget
+from gpuctl.cli.plans import _budget
 from gpuctl.core.events import Adjust
 from tests.cli.desk import NOW
 
@@ -69,3 +73,16 @@ def test_a_month_that_will_be_over_says_so(busy):
 
 def test_without_projects(desk):
     assert desk.ok("budget") == "no projects\n"
+
+
+def test_the_plan_tells_both_limits_and_the_mark():
+    def said(**how):
+        values = {"project": "acme/vision", "limit": None, "spent": Fraction(8), "hard": False}
+        budget = Budget(**values | {"warn": (50, 80)} | how)
+        return _budget(SimpleNamespace(budget=budget))
+
+    assert said() == "none set; $8.00 spent this month"
+    assert said(limit=Decimal(20)) == "$12.00 left of $20.00 this month"
+    assert said(limit=Decimal(10), total_limit=Decimal(9), total_spent=Fraction(9)) == (
+        "$2.00 left of $10.00 this month, $0.00 left of $9.00 in all  (over 80 % is used)"
+    )

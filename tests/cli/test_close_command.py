@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gpuctl.core.events import Adjust, Usage
+from gpuctl.core.events import Adjust, Close, Usage
 from gpuctl.core.kinds import Kind, Market
 from tests.cli.desk import FixedSession
 
@@ -233,3 +233,11 @@ def test_a_report_without_closings_loads_nothing_of_them(desk):
         env=desk.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
     )  # fmt: skip
     assert run.stdout.splitlines()[-1] == "[]"
+
+
+def test_a_closing_without_a_statement_is_listed(billed):
+    when = datetime(2026, 3, 1, 9, tzinfo=UTC)
+    billed.ledger.append([Close("c", "acme", "2026-02", when, None, {}, {}, {"short": True})])
+    [one] = billed.json("close", "ls")["closes"]
+    assert (one["client"], one["total"], one["currency"]) == ("acme", None, None)
+    assert billed.ok("close", "ls").splitlines()[1].endswith("?")
