@@ -33,7 +33,7 @@ _MONEY = {
     "assign": ("gpuctl.cli.attribution:assign", "Say whose a resource's cost is."),
     "split": ("gpuctl.cli.attribution:split", "Share a machine's cost between projects."),
     "adjust": ("gpuctl.cli.attribution:adjust", "A correction by hand, with its reason."),
-    "ledger": ("gpuctl.cli.ledger:ledger", "Export, import, verify, back up the ledger."),
+    "ledger": ("gpuctl.cli.ledger:ledger", "Export, import, verify, back up, rebuild the ledger."),
 }
 _SETUP = {
     "project": ("gpuctl.cli.project:project", "Projects: whom the money is for."),

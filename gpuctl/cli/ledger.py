@@ -1,17 +1,18 @@
-"""`ledger export|import|verify|backup`."""
+"""`ledger export|import|verify|backup|rebuild`."""
 
 from pathlib import Path
 
 import click
 
 from gpuctl.cli.command import command
+from gpuctl.cli.rebuild import rebuild
 from gpuctl.cli.render import emit_json
 from gpuctl.cli.session import Session
 
 
 @click.group()
 def ledger() -> None:
-    """Export, import, verify and back up the ledger."""
+    """Export, import, verify, back up and rebuild the ledger."""
 
 
 @ledger.command()
@@ -82,3 +83,6 @@ def backup(session: Session, file: Path) -> int:
     session.ledger.backup(file)
     click.echo(f"{session.ledger.location} -> {file}", err=True)
     return 0
+
+
+ledger.add_command(rebuild)

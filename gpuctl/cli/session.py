@@ -178,6 +178,10 @@ class Session:
         self._app = self._build(ledger)
         return self.app, ledger
 
+    def on(self, ledger: "Ledger") -> "App":
+        """The same on another ledger, for this once."""
+        return self._build(ledger)
+
     def _build(self, ledger: "Ledger") -> "App":
         from gpuctl.cli.logs import set_up
         from gpuctl.cli.progress import progress_for
