@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from gpuctl.core.errors import LedgerError
 from gpuctl.core.events import Event
 from gpuctl.core.ports import Ledger
-from gpuctl.core.span import Span
+from gpuctl.core.span import Month, Span
 
 
 class DraftLedger:
@@ -42,9 +42,9 @@ class DraftLedger:
         del span
         return self.events()
 
-    def touched(self, span: Span, since: str) -> bool:
+    def touched(self, month: Month, since: str) -> bool:
         """As the ledger says, or by anything in the draft."""
-        return bool(self.added) or self._ledger.touched(span, since)
+        return bool(self.added) or self._ledger.touched(month, since)
 
     def append(self, events: Iterable[Event]) -> int:
         """In memory. LedgerError when an id is there already with other content."""

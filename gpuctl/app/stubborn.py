@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from gpuctl.core.errors import LedgerError
 from gpuctl.core.events import Event
 from gpuctl.core.ports import Ledger
-from gpuctl.core.span import Span
+from gpuctl.core.span import Month, Span
 
 _NOBODY = "0" * 32
 
@@ -55,9 +55,9 @@ class StubbornLedger:
         del span
         return self.events()
 
-    def touched(self, span: Span, since: str) -> bool:
+    def touched(self, month: Month, since: str) -> bool:
         """As the ledger itself says. LedgerError as ever."""
-        return self._ledger.touched(span, since)
+        return self._ledger.touched(month, since)
 
     def append(self, events: Iterable[Event]) -> int:
         """Durably where that is possible."""

@@ -24,7 +24,7 @@ from gpuctl.core.model import (
     PricePoint,
     Want,
 )
-from gpuctl.core.span import Span
+from gpuctl.core.span import Month, Span
 
 Clock = Callable[[], datetime]
 """Now: aware UTC, whole seconds."""
@@ -147,8 +147,8 @@ class Ledger(Protocol):
     def events_about(self, span: Span) -> Sequence[Event]:
         """All that charges within `span` can depend on, oldest first; perhaps more."""
 
-    def touched(self, span: Span, since: str) -> bool:
-        """Whether anything that can matter to `span` was appended after the event `since`."""
+    def touched(self, month: Month, since: str) -> bool:
+        """Whether anything that can matter to a month was appended after the event `since`."""
 
     def append(self, events: Iterable[Event]) -> int:
         """Durably add what is new, all or nothing; how many were."""

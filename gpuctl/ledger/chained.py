@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from gpuctl.core.errors import LedgerError
 from gpuctl.core.events import Event
 from gpuctl.core.interchange import RecordError, canonical, read_line, type_of
-from gpuctl.core.span import Span
+from gpuctl.core.span import Month, Span
 from gpuctl.ledger.chain import GENESIS, link
 from gpuctl.ledger.database import Database
 from gpuctl.ledger.reach import about, note, touched
@@ -62,11 +62,11 @@ class ChainedLedger(abc.ABC):
             rows = about(db, span)
         return [self._event(seq, body) for seq, body in rows]
 
-    def touched(self, span: Span, since: str) -> bool:
-        """Whether anything that can matter to `span` was appended after the event `since`."""
+    def touched(self, month: Month, since: str) -> bool:
+        """Whether anything that can matter to a month was appended after the event `since`."""
         with self._reading() as db:
             row = db.execute("SELECT seq FROM events WHERE id = ?", (since,)).fetchone()
-            return row is None or touched(db, span, int(row[0]))
+            return row is None or touched(db, month, int(row[0]))
 
     def append(self, events: Iterable[Event]) -> int:
         """Add what is not there yet, durably, all or nothing; how many were new.

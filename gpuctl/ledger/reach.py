@@ -29,13 +29,19 @@ from gpuctl.core.events import (
 )
 from gpuctl.core.interchange import read_line
 from gpuctl.core.pricebook import price_key
-from gpuctl.core.span import Span, format_time
+from gpuctl.core.rules import billing_zone
+from gpuctl.core.span import Month, Span, format_time
 from gpuctl.ledger.database import Database
 
 TABLES = ("months", "unended", "subjects", "prices")
 
 _MARGIN = timedelta(days=1)
-"""Months are UTC here and Los Angeles at Google; a short run is billed a minute past its end."""
+"""A spot hour is priced at its start, and allowances are pooled by the month before."""
+_MINIMUM = timedelta(minutes=1)
+"""A short run is billed a minute, past its end."""
+_SPOT_HOUR = timedelta(hours=1)
+"""So long a price holds for who began an hour with it."""
+_CLOCKS = ("aws", "gcp")
 _CHUNK = 500
 _USAGE = '"type":"usage"'
 """How a canonical record says that it is a run."""
@@ -54,7 +60,9 @@ def note(db: Database, seq: int, event: Event) -> None:
             _note_end(db, seq, event)
         case Price():
             _note_price(db, seq, event)
-        case Split() | Settle():
+        case Settle():
+            _during(db, seq, event.since, event.until, event.provider)
+        case Split():
             _during(db, seq, event.since, event.until)
         case Adjust():
             _during(db, seq, event.at, event.at)
@@ -71,7 +79,7 @@ def about(db: Database, span: Span) -> Sequence[tuple[int, str]]:
 
     Whole months, on both sides of the span: allowances and discounts are pooled by the month.
     """
-    first, last = _month(span.start - _MARGIN), _month(span.end + _MARGIN)
+    first, last = _first(span.start - _MARGIN), _last(span.end + _MARGIN)
     found = {
         int(seq)
         for (seq,) in db.execute(
@@ -86,13 +94,13 @@ def about(db: Database, span: Span) -> Sequence[tuple[int, str]]:
     return sorted(rows.items())
 
 
-def touched(db: Database, span: Span, after: int) -> bool:
-    """Whether an event later than `after` can matter to charges within `span`."""
-    first, last = _month(span.start - _MARGIN), _month(span.end + _MARGIN)
+def touched(db: Database, month: Month, after: int) -> bool:
+    """Whether an event later than `after` can matter to a month, on each provider's clocks."""
+    number = _number(month)
     row = db.execute(
-        "SELECT 1 FROM months WHERE month BETWEEN ? AND ? AND seq > ? "
+        "SELECT 1 FROM months WHERE month = ? AND seq > ? "
         "UNION ALL SELECT 1 FROM unended WHERE month <= ? AND seq > ? LIMIT 1",
-        (first, last, after, last, after),
+        (number, after, number, after),
     ).fetchone()
     return row is not None
 
@@ -166,7 +174,7 @@ def _chunks(items: Sequence[_Item]) -> Iterator[Sequence[_Item]]:
 
 def _note_usage(db: Database, seq: int, usage: Usage) -> None:
     if usage.end is not None:
-        _during(db, seq, usage.start, usage.end)
+        _during(db, seq, usage.start, usage.end + _MINIMUM, usage.provider)
         return
     ends = [
         (int(other), event.end)
@@ -178,10 +186,10 @@ def _note_usage(db: Database, seq: int, usage: Usage) -> None:
         if isinstance(event := read_line(body), Ended)
     ]
     for other, end in ends:
-        _during(db, other, usage.start, end)
-        _during(db, seq, usage.start, end)
+        _during(db, other, usage.start, end + _MINIMUM, usage.provider)
+        _during(db, seq, usage.start, end + _MINIMUM, usage.provider)
     if not ends:
-        _from(db, seq, usage.start)
+        _from(db, seq, usage.start, usage.provider)
 
 
 def _note_end(db: Database, seq: int, end: Ended) -> None:
@@ -191,8 +199,8 @@ def _note_end(db: Database, seq: int, end: Ended) -> None:
         _during(db, seq, end.end, end.end)
         return
     # A later end of several is kept too: which one holds is not decided here.
-    _during(db, int(row[0]), usage.start, end.end)
-    _during(db, seq, usage.start, end.end)
+    _during(db, int(row[0]), usage.start, end.end + _MINIMUM, usage.provider)
+    _during(db, seq, usage.start, end.end + _MINIMUM, usage.provider)
     db.execute("DELETE FROM unended WHERE seq = ?", (row[0],))
 
 
@@ -213,26 +221,46 @@ def _note_price(db: Database, seq: int, price: Price) -> None:
             "SELECT seq FROM prices WHERE key = ? AND since = ?", (key, before[1])
         ).fetchall():
             if db.execute("DELETE FROM unended WHERE seq = ?", (other,)).rowcount:
-                _during(db, other, begun, price.since)
+                _during(db, other, begun, price.since + _SPOT_HOUR, price.provider)
     if after is not None:
-        _during(db, seq, price.since, datetime.fromisoformat(after[0]))
+        until = datetime.fromisoformat(after[0]) + _SPOT_HOUR
+        _during(db, seq, price.since, until, price.provider)
     else:
-        _from(db, seq, price.since)
+        _from(db, seq, price.since, price.provider)
 
 
-def _during(db: Database, seq: int, start: datetime, end: datetime) -> None:
+def _during(
+    db: Database, seq: int, start: datetime, end: datetime, provider: str | None = None
+) -> None:
+    """Months by the provider's own clocks; by all of them where no provider is named."""
     db.executemany(
         "INSERT INTO months VALUES (?, ?) ON CONFLICT DO NOTHING",
-        [(month, seq) for month in range(_month(start), _month(max(start, end)) + 1)],
+        [
+            (month, seq)
+            for month in range(_first(start, provider), _last(max(start, end), provider) + 1)
+        ],
     )
 
 
-def _from(db: Database, seq: int, start: datetime) -> None:
+def _from(db: Database, seq: int, start: datetime, provider: str | None = None) -> None:
     db.execute(
         "INSERT INTO unended VALUES (?, ?) ON CONFLICT (seq) DO UPDATE SET month = excluded.month",
-        (seq, _month(start)),
+        (seq, _first(start, provider)),
     )
 
 
-def _month(moment: datetime) -> int:
-    return moment.year * 12 + moment.month - 1
+def _first(moment: datetime, provider: str | None = None) -> int:
+    return min(_numbers(moment, provider))
+
+
+def _last(moment: datetime, provider: str | None = None) -> int:
+    return max(_numbers(moment, provider))
+
+
+def _numbers(moment: datetime, provider: str | None) -> Iterator[int]:
+    for name in (provider,) if provider is not None else _CLOCKS:
+        yield _number(Month.of(moment, billing_zone(name)))
+
+
+def _number(month: Month) -> int:
+    return month.year * 12 + month.month - 1

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from gpuctl.core.errors import LedgerError
 from gpuctl.core.events import Event
 from gpuctl.core.ports import Ledger
-from gpuctl.core.span import Span
+from gpuctl.core.span import Month, Span
 from tests.app.conftest import Desk
 from tests.changed import changed
 
@@ -41,8 +41,8 @@ class Failing:
     def events_about(self, span: Span) -> Sequence[Event]:
         return self._ledger.events_about(span)
 
-    def touched(self, span: Span, since: str) -> bool:
-        return self._ledger.touched(span, since)
+    def touched(self, month: Month, since: str) -> bool:
+        return self._ledger.touched(month, since)
 
     def append(self, events: Iterable[Event]) -> int:
         facts = list(events)

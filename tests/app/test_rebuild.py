@@ -17,7 +17,7 @@ from gpuctl.core.errors import LedgerError, ListingIncomplete, UsageProblem
 from gpuctl.core.events import Leased, Usage
 from gpuctl.core.kinds import State
 from gpuctl.core.model import Machine
-from gpuctl.core.span import Span
+from gpuctl.core.span import Month, Span
 from gpuctl.ledger.store import SqliteLedger
 from tests.app.conftest import BOREALIS, Desk
 
@@ -261,6 +261,6 @@ def test_a_draft_is_not_the_ledger(desk: Desk, fresh: SqliteLedger) -> None:
 
     span = Span(desk.clock(), desk.clock())
     assert draft.events_about(span) == [lease] == draft.added
-    assert draft.touched(span, "x")
+    assert draft.touched(Month(2025, 3), "x")
     assert (draft.location, draft.head, draft.install) == (fresh.location, fresh.head, OLD)
     assert fresh.events() == []
