@@ -15,6 +15,8 @@ from gpuctl.core.rounding import round_half_up
 _WIDTH = 80
 _MOST = 10
 """So many of each are shown; JSON and CSV have all."""
+_FEW = 5
+"""So many sorts of what is not ours."""
 _PLACES = 4
 
 _NAMES = {
@@ -42,10 +44,15 @@ def print_settled(session: Session, made: Settled, *, rows: int, dry_run: bool) 
     if apart:
         say(session, "")
         _print(session, "different", [_match_row(match) for match in apart[:_MOST]], len(apart))
-    loose = sorted(found.unmatched, key=lambda item: (not item.ours, -abs(item.cost or 0)))
-    if loose:
+    loose = sorted(found.unmatched, key=_weight, reverse=True)
+    ours = [item for item in loose if item.ours]
+    if ours:
         say(session, "")
-        _print(session, "on one side alone", [_loose_row(i) for i in loose[:_MOST]], len(loose))
+        _print(session, "on one side alone", [_loose_row(i) for i in ours[:_MOST]], len(ours))
+    others = [item for item in loose if not item.ours]
+    if others:
+        say(session, "")
+        _print_others(session, others)
     say(session, "")
     say(session, _written(made, dry_run=dry_run))
     for change in made.changes:
@@ -82,6 +89,10 @@ _SUMS = [
 
 def _size(match: Match) -> Fraction:
     return abs(match.difference)
+
+
+def _weight(item: Unmatched) -> Fraction:
+    return abs(item.cost or Fraction(0))
 
 
 def _match_row(match: Match) -> Record:
@@ -126,6 +137,19 @@ def _print(session: Session, title: str, rows: Sequence[Record], whole: int) -> 
     for line, row in zip(lines, rows, strict=True):
         say(session, line)
         for part in _wrapped(plain(row["reason"])):
+            say(session, part)
+
+
+def _print_others(session: Session, items: Sequence[Unmatched]) -> None:
+    rows = [_loose_row(item) for item in items[:_FEW]]
+    more = f", the {len(rows)} largest (all: -o csv)" if len(items) > len(rows) else ""
+    say(session, f"not gpuctl's: {len(items)}{more}")
+    say(
+        session,
+        as_table(rows, [column for column in _ROWS if column.title in ("DAY", "KIND", "BILL")]),
+    )
+    for reason in dict.fromkeys(item.reason for item in items):
+        for part in _wrapped(plain(reason)):
             say(session, part)
 
 

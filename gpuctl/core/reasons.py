@@ -44,8 +44,9 @@ def is_final(provider: str, day: date, now: datetime) -> bool:
 
 
 def is_cut(one: LedgerDay, until: datetime | None) -> bool:
-    """Whether the bill's rows end while the run, by the ledger, went on."""
-    return until is not None and one.last > until + timedelta(hours=1)
+    """Whether the bill's rows end while the run, by the ledger, certainly went on."""
+    later = until is not None and one.last > until + timedelta(hours=1)
+    return later and not one.uncertain
 
 
 def why_different(one: LedgerDay, asked: Asked | None, usd: Fraction) -> str | None:
@@ -59,6 +60,11 @@ def why_different(one: LedgerDay, asked: Asked | None, usd: Fraction) -> str | N
         return "the ledger has no price for it"
     if usd == one.estimate:
         return None
+    return _nothing(one, usd) or _price_or_time(one, asked, usd)
+
+
+def _nothing(one: LedgerDay, usd: Fraction) -> str | None:
+    """One of both is nothing, or as good as the other."""
     if one.free:
         return "interrupted in its first hour, which the ledger counts as free"
     if usd == 0:
@@ -67,18 +73,20 @@ def why_different(one: LedgerDay, asked: Asked | None, usd: Fraction) -> str | N
         return "the ledger counts nothing for it"
     if abs(usd - one.estimate) <= _ROUNDED * abs(usd):
         return "rounding of quantities in the bill"
+    return None
+
+
+def _price_or_time(one: LedgerDay, asked: Asked | None, usd: Fraction) -> str:
     amount = None if asked is None else _amount(one, asked)
     if amount is None or not one.amount or not amount:
         return _by_time_alone(one) or "price, or how long it ran"
     rate, known = usd / amount, one.estimate / one.amount
-    same_price = abs(rate - known) <= _ROUNDED * known * 10
-    same_time = abs(amount - one.amount) <= _ROUNDED * amount * 10
-    if same_time:
-        return f"price: {_short(rate)} billed, {_short(known)} in the ledger"
+    price = f"price: {_short(rate)} billed, {_short(known)} in the ledger"
+    if abs(amount - one.amount) <= _ROUNDED * amount * 10:
+        return price
     time = _time(one, amount)
-    if same_price:
-        return time
-    return f"price: {_short(rate)} billed, {_short(known)} in the ledger; and {time}"
+    same_price = abs(rate - known) <= _ROUNDED * known * 10
+    return time if same_price else f"{price}; and {time}"
 
 
 def _amount(one: LedgerDay, asked: Asked) -> Fraction | None:
@@ -123,15 +131,20 @@ def why_only_billed(asked: Asked, known: Known) -> Why:
         if key.kind in (Kind.EGRESS, Kind.CROSS_AZ):
             return Why("gpuctl does not measure traffic")
         return Why(f"the ledger counts {', '.join(sorted(kinds))} of it alone")
-    return Why(_NEVER_SEEN.get(key.kind, "gpuctl does not count this kind of thing"))
+    if key.kind is None:
+        return Why("gpuctl does not count this kind of thing")
+    return Why(_NEVER_SEEN.get(key.kind, "it has our tag, and the ledger never saw it"))
 
 
 _NEVER_SEEN: Mapping[Kind | None, str] = MappingProxyType(
     {
         Kind.COMPUTE: "a machine with our tag that the ledger never saw: made by hand, or from "
         "another computer",
-        Kind.VCPU: "a machine with our label that the ledger never saw: made by hand, or from "
-        "another computer",
+        **dict.fromkeys(
+            (Kind.VCPU, Kind.RAM, Kind.GPU),
+            "a machine with our label that the ledger never saw: made by hand, or from another "
+            "computer",
+        ),
         Kind.DISK: "a disk with our tag that the ledger never saw: of a machine that came and "
         "went between two looks, or made by hand",
         Kind.IPV4: "an address with our tag that the ledger never saw",

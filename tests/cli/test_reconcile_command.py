@@ -181,6 +181,15 @@ def test_only_the_largest_are_shown_and_csv_has_all(desk):
     assert {row["side"] for row in rows} == {"both"}
 
 
+def test_what_is_not_ours_is_said_in_few_lines(two_hours):
+    rows = [ALIEN | {"type": f"BoxUsage:m{n}.large", "cost": f"{n}"} for n in range(1, 8)]
+    shown = two_hours.ok("reconcile", cur(two_hours, ROW | {"cost": "2"}, *rows))
+    assert "not gpuctl's: 7, the 5 largest (all: -o csv)" in shown
+    assert shown.count("no tag of ours") == 1
+    assert "2025-03-10  compute  $7.0000" in shown
+    assert "$2.0000\n  not" not in shown
+
+
 def test_csv_has_what_only_one_side_knows(two_hours):
     bill = cur(two_hours, {"resource": "i-9", "cost": "7"})
     rows = list(csv.DictReader(io.StringIO(two_hours("reconcile", bill, "-o", "csv").stdout)))

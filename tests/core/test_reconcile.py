@@ -252,6 +252,8 @@ def test_usage_of_others_at_two_rates_is_one_line():
         ("i-9", "compute", "the ledger never saw: made by hand"),
         ("vol-9", "disk", "came and went between two looks"),
         ("eni-9", "ipv4", "an address with our tag"),
+        ("4712", "gpu", "a machine with our label that the ledger never saw"),
+        ("vol-9", "disk-iops", "it has our tag, and the ledger never saw it"),
         ("snap-9", "snapshot", "only where they were imported"),
         ("i-9", "egress", "does not measure traffic"),
         ("x-9", None, "does not count this kind of thing"),
@@ -406,6 +408,8 @@ def test_a_bill_that_was_made_while_it_ran_settles_nothing():
     found = compare([row])
     assert (found.settles, found.matched[0].final) == ([], False)
     assert len(compare([billed("2", end=hour("03-10", "16:00"))]).settles) == 1
+    doubtful = [e._replace(evidence=Evidence.DEADLINE) if isinstance(e, Usage) else e for e in HOUR]
+    assert len(compare([row], doubtful).settles) == 1
     items = ledger_alone(HOUR, [billed("1", "i-9", end=hour("03-10", "12:00"))])
     assert items[0].reason == "the bill ends at 2025-03-10T12:00:00Z, before it"
 
