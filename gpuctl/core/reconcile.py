@@ -12,7 +12,7 @@ from hashlib import sha256
 from typing import NamedTuple
 
 from gpuctl.core.bill import Window
-from gpuctl.core.bill_days import Asked, AskedKey, BillDays, Foreign, read_bill
+from gpuctl.core.bill_days import AskedKey, BillDays, read_bill
 from gpuctl.core.billed import BilledDay, Category
 from gpuctl.core.events import Event, Settle
 from gpuctl.core.interchange import canonical
@@ -20,20 +20,13 @@ from gpuctl.core.kinds import Kind, Market
 from gpuctl.core.ledger_days import Known, LedgerDay, LedgerDays, known_resources, ledger_days
 from gpuctl.core.names import client_of
 from gpuctl.core.pairing import Pair, Pairs, pairs
-from gpuctl.core.reasons import (
-    Why,
-    is_cut,
-    is_final,
-    why_different,
-    why_foreign,
-    why_only_billed,
-    why_only_reckoned,
-)
-from gpuctl.core.reconciliation import PARTS, Match, Reconciliation, Unmatched
+from gpuctl.core.reasons import Why, is_cut, is_final, why_different, why_only_reckoned
+from gpuctl.core.reconciliation import PARTS, Match, Reconciliation
 from gpuctl.core.rounding import round_half_up
 from gpuctl.core.rules import billing_zone
 from gpuctl.core.settling import holding, key_of
 from gpuctl.core.span import Month, Span, day_span
+from gpuctl.core.unmatched import billed_alone, not_ours, reckoned_alone
 
 _NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 _LONGEST = 30
@@ -175,9 +168,10 @@ class _Comparison(NamedTuple):
             rows=self.bill.rows,
             matched=matched,
             unmatched=(
-                *self._billed_alone(only_billed),
-                *self._reckoned_alone(inside, outside),
-                *map(_foreign, foreign),
+                *billed_alone(only_billed, self.known),
+                *reckoned_alone(inside, self._why),
+                *reckoned_alone(outside),
+                *map(not_ours, foreign),
             ),
             bill_total=billed + missed + others + beside,
             ledger_total=have + alone + discounts,
@@ -227,6 +221,11 @@ class _Comparison(NamedTuple):
             Fraction(0),
         )
 
+    def _why(self, day: LedgerDay) -> Why:
+        until = None if self.asking.month else self.bill.until.get(day.provider)
+        kinds = self.bill.kinds.get(day.provider, frozenset())
+        return why_only_reckoned(day, now=self.now, until=until, kinds=kinds)
+
     def _match(self, pair: Pair) -> Match:
         day = pair.day
         until = self.bill.until.get(day.provider)
@@ -268,104 +267,8 @@ class _Comparison(NamedTuple):
         digest = sha256(canonical(settle).encode()).hexdigest()[:24]
         return settle._replace(id=f"settle/{digest}")
 
-    def _billed_alone(self, lines: Iterable[Asked]) -> Iterable[Unmatched]:
-        merged: dict[tuple[str | None, ...], Unmatched] = {}
-        for one in lines:
-            why = why_only_billed(one, self.known)
-            key = one.key
-            projects = self.known.projects.get((key.provider, key.resource or ""), frozenset())
-            item = Unmatched(
-                side="bill",
-                provider=key.provider,
-                account=one.account,
-                resource=key.resource,
-                kind=key.kind,
-                sku=one.sku,
-                projects=tuple(sorted(projects if one.project is None else {one.project})),
-                first=key.day,
-                last=key.day,
-                days=1,
-                cost=one.usd,
-                ours=True,
-                expected=why.expected,
-                counted=True,
-                reason=why.text,
-            )
-            place = (key.provider, key.resource, key.kind, key.project, one.sku, why.text)
-            merged[place] = _over(merged.get(place), item)
-        return merged.values()
-
-    def _reckoned_alone(
-        self, inside: Sequence[LedgerDay], outside: Sequence[LedgerDay]
-    ) -> Iterable[Unmatched]:
-        merged: dict[tuple[str | bool, ...], Unmatched] = {}
-        beyond = Why("outside the days that the bill has", expected=True)
-        for day in (*inside, *outside):
-            counted = self._is_inside(day)
-            why = beyond
-            if counted:
-                why = why_only_reckoned(
-                    day,
-                    now=self.now,
-                    until=None if self.asking.month else self.bill.until.get(day.provider),
-                    kinds=self.bill.kinds.get(day.provider, frozenset()),
-                )
-            item = Unmatched(
-                side="ledger",
-                provider=day.provider,
-                account=day.account,
-                resource=day.resource,
-                kind=day.kind,
-                sku=day.sku,
-                projects=tuple(sorted(filter(None, day.projects))),
-                first=day.day,
-                last=day.day,
-                days=1,
-                cost=None if day.missing else day.cost,
-                ours=True,
-                expected=why.expected,
-                counted=counted,
-                reason=why.text,
-            )
-            place = (day.provider, day.resource, day.kind, counted, why.text)
-            merged[place] = _over(merged.get(place), item)
-        return merged.values()
-
 
 def _recordable(cost: Decimal) -> Decimal:
     exponent = cost.as_tuple().exponent
     long = isinstance(exponent, int) and exponent < -_LONGEST
     return round_half_up(cost, _LONGEST) if long else cost
-
-
-def _over(known: Unmatched | None, item: Unmatched) -> Unmatched:
-    """The same thing on one more day."""
-    if known is None:
-        return item
-    return known._replace(
-        projects=tuple(sorted({*known.projects, *item.projects})),
-        first=min(known.first, item.first),
-        last=max(known.last, item.last),
-        days=known.days + 1,
-        cost=None if known.cost is None or item.cost is None else known.cost + item.cost,
-    )
-
-
-def _foreign(one: Foreign) -> Unmatched:
-    return Unmatched(
-        side="bill",
-        provider=one.provider,
-        account=None,
-        resource=None,
-        kind=one.kind,
-        sku=one.sku,
-        projects=(),
-        first=one.first,
-        last=one.last,
-        days=(one.last - one.first).days + 1,
-        cost=one.usd,
-        ours=False,
-        expected=True,
-        counted=True,
-        reason=why_foreign(nameless=one.nameless),
-    )
