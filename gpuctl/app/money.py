@@ -1,8 +1,9 @@
 """`spend` and `report`: the ledger alone answers, no cloud is asked."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from gpuctl.config.model import Settings
@@ -70,6 +71,8 @@ class Figures(NamedTuple):
     charges: tuple[Charge, ...]
     report: Report
     problems: tuple[str, ...]
+    closed: Mapping[str, str] = MappingProxyType({})
+    """Clients whose month is closed -> since when, in words."""
 
 
 def figures(events: Sequence[Event], period: Period, now: datetime, settings: Settings) -> Figures:
@@ -86,7 +89,6 @@ def figures(events: Sequence[Event], period: Period, now: datetime, settings: Se
     from gpuctl.core import closing  # noqa: PLC0415 - most ledgers hold no closing
 
     known = closing.closes(events)
-    told = tuple(_closed(known, month))
     charges: Sequence[Charge] = whole.charges
     if settings.share_overhead or any(at == month and c.overhead for (_, at), c in known.items()):
         from gpuctl.core.overhead import shared  # noqa: PLC0415 - few turn it on
@@ -99,14 +101,22 @@ def figures(events: Sequence[Event], period: Period, now: datetime, settings: Se
         raise LedgerError(
             f"a closing of {month} cannot be read: {error}", hint="gpuctl ledger verify"
         ) from None
-    return Figures(charges=charges, report=made, problems=(*whole.problems, *told))
+    return Figures(
+        charges=charges,
+        report=made,
+        problems=whole.problems,
+        closed=MappingProxyType(dict(_closed(known, month))),
+    )
 
 
-def _closed(known: "Closes", month: Month) -> Iterator[str]:
+def _closed(known: "Closes", month: Month) -> Iterator[tuple[str, str]]:
     for (client, at), close in sorted(known.items()):
         if at == month:
             invoice = f", invoice {close.invoice}" if close.invoice else ""
-            yield f"{client}: closed on {close.at:%Y-%m-%d}{invoice}, shown as it was billed"
+            yield (
+                client,
+                f"{client}: closed on {close.at:%Y-%m-%d}{invoice}, shown as it was billed",
+            )
 
 
 def bears_overhead(settings: Settings, client: str) -> bool:

@@ -235,10 +235,12 @@ def test_a_closing_whose_figures_cannot_be_read_is_told():
 
 
 def test_a_report_says_which_clients_are_closed():
-    book = Book([adjust("10", at(MARCH, 5))])
+    book = Book([adjust("10", at(MARCH, 5)), adjust("1", at(MARCH, 5), "borealis/nlp")])
     closed(book, invoice="7")
-    made = money.statement(book.events(), money.of_month(MARCH), at(APRIL, 9), NOBODY)
+    month, now = money.of_month(MARCH), at(APRIL, 9)
+    made = money.statement(book.events(), month, now, NOBODY)
     assert made.problems == ("acme: closed on 2025-04-03, invoice 7, shown as it was billed",)
+    assert money.statement(book.events(), month, now, NOBODY, client="borealis").problems == ()
 
 
 def test_a_bill_that_reaches_over_a_months_end_is_shared_by_what_ran():
