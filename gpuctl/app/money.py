@@ -164,8 +164,13 @@ def statement(
         and (client is None or account.client == client)
     )
     asked = (charge for charge in made.charges if _of(charge, project, client))
+    shown = dict.fromkeys(account.client for account in accounts)
+    closed = tuple(made.closed[name] for name in shown if name in made.closed)
     return Statement(
-        report=made.report, accounts=accounts, problems=made.problems, basis=basis(asked)
+        report=made.report,
+        accounts=accounts,
+        problems=(*made.problems, *closed),
+        basis=basis(asked),
     )
 
 

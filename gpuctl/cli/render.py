@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -70,6 +69,8 @@ def room(session: Session) -> int | None:
     """Columns that a line may take; None off a terminal, where whole names are wanted."""
     if not session.stdout_is_terminal:
         return None
+    import shutil  # slow to load, and every command prints
+
     return shutil.get_terminal_size((80, 24)).columns - len(_prefix(session))
 
 
