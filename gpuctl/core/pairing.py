@@ -1,7 +1,7 @@
 """Which line of a bill is which day of the ledger: by resource, and where it names none, by tag."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import date
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import date, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from typing import NamedTuple
@@ -10,9 +10,19 @@ from gpuctl.core.bill_days import Asked, AskedKey, together
 from gpuctl.core.kinds import Kind
 from gpuctl.core.ledger_days import DayKey, Known, LedgerDay
 from gpuctl.core.report import spread
+from gpuctl.core.rules import billing_zone
+from gpuctl.core.span import day_span
+
+_CLOCKS = timedelta(minutes=5)
+"""So far apart may the bill's and the cloud's own times of an end be."""
 
 _PLACES = 12
 """Decimals of the parts when one amount is shared by several resources."""
+
+
+_Lines = dict[AskedKey, Asked]
+_Days = dict[DayKey, LedgerDay]
+"""What is not paired yet: each step takes out what it finds."""
 
 
 class Pair(NamedTuple):
@@ -42,15 +52,27 @@ class Pairs(NamedTuple):
 
 def pairs(asked: Mapping[AskedKey, Asked], days: Mapping[DayKey, LedgerDay], known: Known) -> Pairs:
     """Each line and each day at most once."""
-    found: list[Pair] = []
-    lines = dict(asked)
-    left = dict(days)
-    for key, one in asked.items():
-        if key.resource is None or key.kind is None:
-            continue
-        day = left.pop((key.provider, key.resource, key.kind, key.day), None)
-        if day is not None:
-            found.append(Pair(day, lines.pop(key), one.cost, "resource"))
+    lines, left = dict(asked), dict(days)
+    found = [
+        *_by_name(lines, left),
+        *_by_machine(lines, left, known),
+        *_past_midnight(lines, days),
+        *_by_tag(lines, left),
+    ]
+    return Pairs(tuple(found), tuple(lines), tuple(left))
+
+
+def _by_name(lines: _Lines, left: _Days) -> Iterator[Pair]:
+    for key in list(lines):
+        if key.resource is not None and key.kind is not None:
+            day = left.pop((key.provider, key.resource, key.kind, key.day), None)
+            if day is not None:
+                line = lines.pop(key)
+                yield Pair(day, line, line.cost, "resource")
+
+
+def _by_machine(lines: _Lines, left: _Days, known: Known) -> Iterator[Pair]:
+    """A line under a name of the machine is for what the machine has of that kind."""
     for key in list(lines):
         if key.resource is None or key.kind is None:
             continue
@@ -58,12 +80,46 @@ def pairs(asked: Mapping[AskedKey, Asked], days: Mapping[DayKey, LedgerDay], kno
         places = [(key.provider, name, key.kind, key.day) for name in sorted(names)]
         own = [left.pop(place) for place in places if place in left]
         if own:
-            found += _shared([lines.pop(key)], own, "resource")
+            yield from _shared([lines.pop(key)], own, "resource")
+
+
+def _past_midnight(lines: _Lines, days: Mapping[DayKey, LedgerDay]) -> Iterator[Pair]:
+    """The last minutes of a run that by the ledger was over before the day began."""
+    for key in list(lines):
+        before = _day_before(key, days)
+        if before is not None and _is_rest_of(before, lines[key]):
+            line = lines.pop(key)
+            nothing = before._replace(
+                day=key.day,
+                estimate=Fraction(0),
+                settled=Fraction(0),
+                missing=False,
+                amount=Fraction(0),
+                seconds=0,
+                runs=0,
+            )
+            yield Pair(nothing, line, line.cost, "resource")
+
+
+def _by_tag(lines: _Lines, left: _Days) -> Iterator[Pair]:
     for group, members in _groups(lines, left.values()):
-        found += _shared([lines.pop(line.key) for line in group], members, "tag")
+        yield from _shared([lines.pop(line.key) for line in group], members, "tag")
         for member in members:
             del left[member.key]
-    return Pairs(tuple(found), tuple(lines), tuple(left))
+
+
+def _day_before(key: AskedKey, days: Mapping[DayKey, LedgerDay]) -> LedgerDay | None:
+    if key.resource is None or key.kind is None:
+        return None
+    return days.get((key.provider, key.resource, key.kind, key.day - timedelta(days=1)))
+
+
+def _is_rest_of(before: LedgerDay, line: Asked) -> bool:
+    """Whether a line is no more than the last minutes of a run that ended about midnight."""
+    midnight = day_span(before.day, billing_zone(before.provider)).end
+    if before.seconds == 0 or before.last < midnight - _CLOCKS:
+        return False
+    return 0 <= line.usd <= before.estimate / before.seconds * int(_CLOCKS.total_seconds())
 
 
 def _groups(

@@ -70,7 +70,7 @@ def _nothing(one: LedgerDay, usd: Fraction) -> str | None:
     if usd == 0:
         return "billed at nothing: a free tier, or interrupted in the first hour"
     if one.estimate == 0:
-        return "the ledger counts nothing for it"
+        return "the ledger counts nothing for it" if one.runs else "past midnight, on the bill"
     if abs(usd - one.estimate) <= _ROUNDED * abs(usd):
         return "rounding of quantities in the bill"
     return None

@@ -290,6 +290,26 @@ def test_a_resource_that_is_billed_longer_than_the_ledger_has_it():
     assert "its end is wrong, or it was kept" in item.reason
 
 
+def test_the_last_minutes_of_a_run_may_be_billed_after_midnight():
+    late = [
+        e._replace(start=hour("03-10", "20:00"), end=hour("03-10", "23:58"))
+        if isinstance(e, Usage) else e._replace(usd=Decimal(30))
+        for e in SHARED if not hasattr(e, "at")
+    ]  # fmt: skip
+    days = [billed("119"), billed("1.5", day="03-11"), billed("119", "i-2")]
+    found = compare(days, late)
+    assert (found.unmatched, len(found.settles)) == ((), 3)
+    assert found.gap == Fraction("1.5") == sum(found.parts.values())
+    rest = next(match for match in found.matched if match.reckoned.day.day == 11)
+    assert (rest.difference, rest.reason) == (Fraction("1.5"), "past midnight, on the bill")
+    events = [*late, *found.settles]
+    assert bill(events, EVER, NOW).total == Fraction("239.5")
+    assert compare(days, events).settles == []
+    # Six minutes are more than clocks differ by, and an hour's end is no midnight.
+    assert len(compare([billed("119"), billed("3", day="03-11")], late).unmatched) > 0
+    assert len(compare([billed("2"), billed("0.05", day="03-11")]).unmatched) == 1
+
+
 def test_less_than_half_a_cent_is_no_finding():
     found = compare([billed("2"), billed("0.0049", "i-1", "egress")])
     assert (len(found.unmatched), found.findings(Fraction(0))) == (1, 0)
