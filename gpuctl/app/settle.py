@@ -1,15 +1,19 @@
 """Intents whose outcome nobody knows: a crash, a lost answer, a closed laptop."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
+from decimal import Decimal
 
 from gpuctl.app import App
 from gpuctl.core.books import Books, books
 from gpuctl.core.errors import GpuctlError, LedgerError
 from gpuctl.core.events import Event, Intent, Outcome
-from gpuctl.core.model import Down, Machine
+from gpuctl.core.kinds import Kind, Market, State
+from gpuctl.core.model import Billable, Down, Machine, Order
 from gpuctl.core.orders import read_order
 from gpuctl.core.ports import CloudRef
+from gpuctl.core.rules import address_sku
 from gpuctl.core.snapshot import read_machine
 from gpuctl.core.sync import switches
 
@@ -25,8 +29,8 @@ def settle(
 ) -> tuple[Books, Sequence[Machine]]:
     """Find out what became of each open intent; what cannot be told stays open.
 
-    The machines that were found though no listing shows them yet come back too: whoever is about
-    to start one must not take them for absent.
+    The machines that were found come back too, though no listing may show them yet: whoever is
+    about to start one must not take them for absent.
     """
     settled = False
     unlisted: list[Machine] = []
@@ -37,10 +41,13 @@ def settle(
             continue
         try:
             if intent.verb == "start":
+                order = read_order(intent.order)
                 machine = _listed(intent, machines)
                 if machine is None:
-                    machine = app.clouds.connect(ref).find(read_order(intent.order))
-                    unlisted += [machine] if machine is not None else []
+                    machine = app.clouds.connect(ref).find(order)
+                if machine is not None:
+                    machine = _whole(known, machine, order)
+                    unlisted.append(machine)
                 outcome, taken = _settle_start(app, known, intent, machine)
             else:
                 outcome, taken = _settle_stop(app, known, intent, machines, ref), ()
@@ -68,6 +75,33 @@ def note_outcome(app: App, outcome: Outcome, facts: Sequence[Event] = ()) -> Non
 
 def _listed(intent: Intent, machines: Sequence[Machine]) -> Machine | None:
     return next((machine for machine in machines if machine.lease == intent.lease), None)
+
+
+def _whole(known: Books, machine: Machine, order: Order) -> Machine:
+    """A machine whose run ended before any command saw it: what is gone with it ran as long.
+
+    Its address, and with the machine its disk, have no ids any more; the order tells what they
+    were.
+    """
+    run = next((part for part in machine.ran if part.kind in (Kind.COMPUTE, Kind.VCPU)), None)
+    if run is None or order.adopt or _was_seen(known, machine, run):
+        return machine
+    lost = []
+    if machine.state is State.GONE:
+        size, sku = Decimal(order.disk.gb), order.disk.type
+        disk = replace(run, kind=Kind.DISK, sku=sku, quantity=size, market=Market.ON_DEMAND)
+        lost.append(replace(disk, resource=f"{run.resource}/disk"))
+    if order.access.tunnel is None:
+        sku = address_sku(machine.id.provider, machine.market)
+        address = replace(run, kind=Kind.IPV4, sku=sku, quantity=Decimal(1))
+        lost.append(replace(address, resource=f"{run.resource}/address"))
+    return replace(machine, ran=(*machine.ran, *lost))
+
+
+def _was_seen(known: Books, machine: Machine, run: Billable) -> bool:
+    return any(
+        usage.machine == str(machine.id) and usage.start == run.since for usage in known.usages
+    )
 
 
 def _settle_start(

@@ -1,5 +1,6 @@
 """`up` that is cut off: whatever happens, the next command finds the machine, once."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -8,8 +9,8 @@ from gpuctl.app.plan import Plan
 from gpuctl.app.settle import note_outcome, outcome_of
 from gpuctl.core.errors import Denied, LedgerError, UnknownOutcome
 from gpuctl.core.events import Intent, Switch, Usage
-from gpuctl.core.kinds import Kind, State
-from gpuctl.core.model import Down
+from gpuctl.core.kinds import EndedBy, Evidence, Kind, State
+from gpuctl.core.model import Down, Ending
 from gpuctl.core.ports import CloudRef
 from tests.app.conftest import ACME, BOREALIS, Desk
 from tests.changed import changed
@@ -275,3 +276,33 @@ def test_a_stop_that_is_still_open_holds_no_up_back(desk: Desk) -> None:
     sent = desk.clock()
     desk.machine(BOREALIS, detach=True)
     assert desk.aws.vms[1].created == sent
+
+
+def test_a_machine_that_ended_before_anybody_looked_is_accounted_for_whole(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.aws.lost_answers = 50
+    with pytest.raises(UnknownOutcome):
+        desk.up()
+    provider = desk.app.clouds.connect(CloudRef("aws"))
+    alive = provider.get(provider.machines()[0].id)
+    began, ended = desk.clock(), desk.clock.tick(hours=2)
+    run = next(part for part in alive.billed if part.kind is Kind.COMPUTE)
+    gone = replace(
+        alive,
+        state=State.GONE,
+        billed=(),
+        ran=(replace(run, until=ended),),
+        ending=Ending(at=ended, by=EndedBy.USER, evidence=Evidence.AUDIT_LOG, reason="x"),
+    )
+    monkeypatch.setattr(provider, "machines", lambda: ())
+    monkeypatch.setattr(provider, "find", lambda order: gone)
+    desk.clock.tick(hours=9)
+    desk.sync()
+    desk.sync()
+    runs = [(run.kind, run.sku, run.quantity, run.start, run.end) for run in desk.books.usages]
+    assert sorted(runs) == [
+        (Kind.COMPUTE, "p3.2xlarge", 1, began, ended),
+        (Kind.DISK, "gp3", 100, began, ended),
+        (Kind.IPV4, "in-use", 1, began, ended),
+    ]

@@ -30,6 +30,7 @@ from gpuctl.providers.aws import (
     doctor,
     ending,
     footprint,
+    forgotten,
     launch,
     leftovers,
     machines,
@@ -92,11 +93,16 @@ class AwsProvider:
         return self._described(instance, account, order.offer.region)
 
     def find(self, order: Order) -> Machine | None:
-        """Looks by token and by lease; cancels what could still launch for the lease."""
+        """Looks by token and by lease; cancels what could still launch for the lease.
+
+        Of a machine that has had the time to end and be forgotten, the audit log tells.
+        """
         region = order.offer.region
         spot.cancel_open_requests(self._clients, region, order.lease)
         instance = launch.find(self._clients, order)
-        return None if instance is None else self._described(instance, self.account, region)
+        if instance is not None:
+            return self._described(instance, self.account, region)
+        return forgotten.find(self._clients, order, self.account, self._clock())
 
     def stop(self, machine: MachineId, how: Down) -> None:  # noqa: ARG002 - both terminate
         """Terminates, then tidies: spot request and ingress rules of its lease.
