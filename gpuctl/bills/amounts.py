@@ -17,13 +17,15 @@ _WHOLE_DIGITS = 20
 _NUMBER = r" *([+-]?)([0-9]*)\.?([0-9]*)(?:[eE]([+-]?[0-9]{1,3}))? *"
 _NOTHING = ("", "null", "none", r"\n")
 
-# Most amounts are short and plain: DuckDB reads up to 18 decimals of those exactly. The rest is
-# spelled out digit by digit. `1_000`, which DuckDB takes for a thousand, is no amount here. A
-# list of one binds a name to what is used more than once.
+# Most amounts are short: DuckDB reads those of at most 18 decimals exactly. The rest is spelled
+# out digit by digit. `1_000`, which DuckDB takes for a thousand, is no amount here. A list of
+# one binds a name to what is used more than once.
 MACROS = (
-    """CREATE MACRO amount_is_plain(t) AS
-        strlen(t) <= 19 AND NOT contains(t, 'e') AND NOT contains(t, 'E')
-        AND NOT contains(t, '_')""",
+    """CREATE MACRO amount_is_short(t) AS NOT contains(t, '_')
+        AND CASE WHEN contains(t, 'e') OR contains(t, 'E')
+        THEN coalesce(TRY_CAST(split_part(lower(t), 'e', 2) AS INTEGER)
+            BETWEEN strlen(split_part(lower(t), 'e', 1)) - 18 AND 0, false)
+        ELSE strlen(t) <= 19 END""",
     f"""CREATE MACRO amount_parts(t) AS
         CASE WHEN regexp_full_match(t, '{_NUMBER}') AND regexp_matches(t, '^[^eE]*[0-9]')
         THEN regexp_extract(t, '{_NUMBER}', ['sign', 'whole', 'part', 'power']) END""",
@@ -42,15 +44,25 @@ MACROS = (
                 WHEN d.point <= 0 THEN repeat('0', -d.point) || d.digits
                 WHEN d.point >= len(d.digits) THEN ''
                 ELSE substr(d.digits, d.point + 1) END, '0')})[1]""",
-    """CREATE MACRO amount_high(t, spelled) AS
-        CASE WHEN amount_is_plain(t) THEN TRY_CAST(t AS DECIMAL(38, 18))
-        WHEN strlen(spelled.decimals) <= 48 THEN TRY_CAST(
-            spelled.sign || spelled.whole || '.' || left(spelled.decimals, 18)
+    """CREATE MACRO amount_high(spelled) AS
+        CASE WHEN strlen(spelled.decimals) <= 48 THEN TRY_CAST(
+            spelled.sign || '0' || ltrim(spelled.whole, '0') || '.' || left(spelled.decimals, 18)
             AS DECIMAL(38, 18)) END""",
     """CREATE MACRO amount_low(spelled) AS
         CASE WHEN strlen(spelled.decimals) BETWEEN 19 AND 48 THEN TRY_CAST(
             spelled.sign || '0.' || substr(spelled.decimals, 19) AS DECIMAL(38, 30)) END""",
 )
+
+
+def with_amounts(relation: str) -> str:
+    """The rows of a relation with `high` and `low` of the text in `amount`; NULL if it is none."""
+    return f"""
+        SELECT * EXCLUDE (short, spelled),
+            CASE WHEN short THEN TRY_CAST(amount AS DECIMAL(38, 18))
+                WHEN spelled IS NOT NULL THEN amount_high(spelled) END AS high,
+            CASE WHEN spelled IS NOT NULL THEN amount_low(spelled) END AS low
+        FROM (SELECT *, CASE WHEN NOT short THEN amount_spelled(amount) END AS spelled
+        FROM (SELECT *, amount_is_short(amount) AS short FROM ({relation})))"""
 
 
 def absent(text: str | None) -> bool:

@@ -50,10 +50,22 @@ class Engine:
             duckdb.IOException,
         )
         """What files can cause; any other error is a mistake of ours, and is not dressed up."""
-        self.connection.execute("SET TimeZone = 'UTC'")
+        _settle(self.connection)
         for macro in (*AMOUNT_MACROS, *WORD_MACROS):
             self.connection.execute(macro)
         weakref.finalize(self, _end, self.connection, self.scratch)
+
+    def cursor(self) -> "DuckDBPyConnection":
+        """Another reader of the same tables, with a result of its own."""
+        cursor = self.connection.cursor()
+        _settle(cursor)
+        return cursor
+
+
+def _settle(connection: "DuckDBPyConnection") -> None:
+    connection.execute("SET TimeZone = 'UTC'")
+    # Long queries would draw a bar on stdout, which is for data.
+    connection.execute("SET enable_progress_bar = false")
 
 
 def _end(connection: "DuckDBPyConnection", scratch: Path) -> None:

@@ -6,6 +6,7 @@ are; `reading` cleans them once a group, since there are far fewer groups than r
 
 from collections.abc import Sequence
 
+from gpuctl.bills.amounts import with_amounts
 from gpuctl.bills.files import File
 from gpuctl.bills.shapes import FEED, Shape
 from gpuctl.bills.tables import Column, Table, Type
@@ -15,6 +16,8 @@ WORDS = (
     "currency", "per_usd", "tag", "region", "invoice",
 )  # fmt: skip
 """What tells groups apart, besides the day."""
+
+_NOTHING = "NULL::VARCHAR"
 
 _TAG_KEYS = ("user_gpuctl_project", "user:gpuctl:project", "user_gpuctl:project",
              "gpuctl:project", "gpuctl_project", "gpuctl-project")  # fmt: skip
@@ -31,19 +34,23 @@ def facts(shape: Shape, table: Table, files: Sequence[File], *, numbered: bool =
         entries += f"(SELECT *, row_number() OVER () AS file_row FROM {table.scan(files)})"
     else:
         entries += table.scan(files)
-    measured = "CASE WHEN entry.part = 0 THEN quantity_text END"
+    credited = bool(table.find(shape.fields.get("credits", ())))
+    measured = "CASE WHEN entry.part = 0 THEN quantity_text END" if credited else "quantity_text"
     named = f"""
         SELECT entry.part AS part, entry.amount AS amount, entry.label AS label, exact,
             {", ".join(WORDS)}{row}, started, ended, period, version, {_day(shape)} AS day,
             {measured} AS quantity_text, TRY_CAST({measured} AS DECIMAL(38, 15)) AS quantity
         FROM ({entries})"""
     if not _is_decimal(shape, table):
-        spelled = "CASE WHEN NOT amount_is_plain(amount) THEN amount_spelled(amount) END"
-        return f"""
-            SELECT * EXCLUDE spelled, amount_high(amount, spelled) AS high,
-                amount_low(spelled) AS low
-            FROM (SELECT *, {spelled} AS spelled FROM ({named}))"""
+        return with_amounts(named)
     return f"SELECT *, exact AS high, NULL::DECIMAL(38, 30) AS low FROM ({named})"
+
+
+def said_by(shape: Shape, tables: Sequence[Table]) -> tuple[str, ...]:
+    """Those of `WORDS` that any of the tables has."""
+    return tuple(
+        name for name in WORDS if any(_word(shape, table, name) != _NOTHING for table in tables)
+    )
 
 
 def _columns(shape: Shape, table: Table) -> str:
@@ -117,10 +124,12 @@ def _word(shape: Shape, table: Table, name: str) -> str:
 def _text(table: Table, names: Sequence[str]) -> str:
     found = [_as_text(column) for column in table.find(names)]
     if not found:
-        return "NULL::VARCHAR"
+        return _NOTHING
     if len(found) == 1:
         return found[0]
-    return f"coalesce({', '.join(f'said({one})' for one in found)})"
+    # The last word needs no look: whatever it says is cleaned later.
+    first = (f"nullif(nullif({one}, ''), 'NULL')" for one in found[:-1])
+    return f"coalesce({', '.join(first)}, {found[-1]})"
 
 
 def _as_text(column: Column) -> str:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from gpuctl.bills.amounts import absent
 from gpuctl.bills.engine import Engine
-from gpuctl.bills.facts import WORDS, facts
+from gpuctl.bills.facts import WORDS, facts, said_by
 from gpuctl.bills.locating import first_bad
 from gpuctl.bills.meaning import category
 from gpuctl.bills.shapes import FEED, Shape
@@ -86,7 +86,8 @@ def group(engine: Engine, shape: Shape, tables: Sequence[Table]) -> Grouped:
     run = engine.connection.execute
     union = " UNION ALL BY NAME ".join(facts(shape, table, table.files) for table in tables)
     distinct = _LATEST if shape is FEED else ""
-    run(_GROUP.format(words=", ".join(WORDS), facts=union, distinct=distinct))
+    words = said_by(shape, tables)
+    run(_GROUP.format(words=", ".join(words), facts=union, distinct=distinct))
     rows, amounts, all_facts, measured, quantities, first = _one(
         engine,
         "SELECT coalesce(sum(facts) FILTER (part = 0), 0), coalesce(sum(amounts), 0), "
@@ -105,17 +106,19 @@ def group(engine: Engine, shape: Shape, tables: Sequence[Table]) -> Grouped:
             f"SELECT count(*) FROM ({union}) "
             "WHERE quantity IS NULL AND said(quantity_text) IS NOT NULL",
         )
-    _clean(engine, first or _EPOCH)
+    _clean(engine, words, first or _EPOCH)
     lacking = tuple(
         names[0] for names in shape.fields.values() if not any(t.find(names) for t in tables)
     )
     return Grouped(int(rows), int(superseded), missing, int(unread), lacking)
 
 
-def _clean(engine: Engine, fallback: date) -> None:
+def _clean(engine: Engine, words: Sequence[str], fallback: date) -> None:
     run = engine.connection.execute
-    words = ", ".join(f"said({name}) AS {name}" for name in WORDS)
-    run(_CLEAN.format(words=words, fallback=fallback.isoformat()))
+    said = ", ".join(
+        f"{f'said({name})' if name in words else 'NULL::VARCHAR'} AS {name}" for name in WORDS
+    )
+    run(_CLEAN.format(words=said, fallback=fallback.isoformat()))
     run("DROP TABLE grouped")
     run(_WORDS.format(names=", ".join(SAID)))
     run(_DAYS.format(same=" AND ".join(f"c.{name} IS NOT DISTINCT FROM w.{name}" for name in SAID)))

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from gpuctl.bills.amounts import joined
@@ -47,7 +48,7 @@ class Reading:
     def days(self) -> Iterator[BilledDay]:
         """In order of days, then of resources. Each call begins anew."""
         words = self._words()
-        found = self._engine.connection.cursor().execute(_DAYS.format(where=self._where))
+        found = self._engine.cursor().execute(_DAYS.format(where=self._where))
         while rows := found.fetchmany(_BATCH):
             for row in rows:
                 yield _day(words[row[0]], *row[1:])
@@ -139,8 +140,8 @@ def _day(  # noqa: PLR0913, PLR0917 - the columns of `_DAYS`, a million times ov
         said.market,
         said.category,
         day,
-        first.replace(tzinfo=UTC),
-        last.replace(tzinfo=UTC),
+        _aware(first),
+        _aware(last),
         amount,
         said.unit,
         cost if low is None else joined(cost, low),
@@ -151,6 +152,12 @@ def _day(  # noqa: PLR0913, PLR0917 - the columns of `_DAYS`, a million times ov
         said.invoice,
         rows,
     )
+
+
+@lru_cache(maxsize=4_096)
+def _aware(moment: datetime) -> datetime:
+    """Of the few moments at which hours begin and end."""
+    return moment.replace(tzinfo=UTC)
 
 
 def _rate(said: str | None) -> Decimal | None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gpuctl.bills.amounts import absent, amount, joined
+from gpuctl.bills.amounts import absent, amount, joined, with_amounts
 from gpuctl.bills.engine import Engine
 from gpuctl.core.rounding import EXACT
 
@@ -18,10 +18,9 @@ def engine():
 
 def in_sql(engine: Engine, *texts: str) -> Decimal | None:
     """Their sum, as the readers add up; None when one is no amount."""
+    rows = with_amounts("SELECT unnest(?::VARCHAR[]) AS amount")
     high, low, read = engine.connection.execute(
-        """SELECT sum(amount_high(t, s)), sum(amount_low(s)), count(amount_high(t, s))
-        FROM (SELECT t, amount_spelled(t) AS s FROM (SELECT unnest(?::VARCHAR[]) AS t))""",
-        [list(texts)],
+        f"SELECT sum(high), sum(low), count(high) FROM ({rows})", [list(texts)]
     ).fetchone()
     return joined(high, low) if read == len(texts) else None
 
