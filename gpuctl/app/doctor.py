@@ -17,9 +17,12 @@ class Section:
     checks: tuple[Check, ...]
 
 
-def doctor(app: App) -> Sequence[Section]:
-    """Check this computer and every account; raises nothing, a failure is a check that failed."""
-    sections = [Section(name="here", checks=tuple(_here(app)))]
+def doctor(app: App, here: Sequence[Check] = ()) -> Sequence[Section]:
+    """Check this computer and every account; raises nothing, a failure is a check that failed.
+
+    `here` are further checks of this computer, made by whoever knows how.
+    """
+    sections = [Section(name="here", checks=(*_here(app), *here))]
     try:
         refs = app.clouds.accounts()
     except GpuctlError as error:

@@ -13,8 +13,9 @@ from gpuctl.core.errors import ChecksFailed
 def doctor(session: Session) -> int:
     """Check that everything `up` needs is there; what to do where it is not. Exit 8 on problems."""
     from gpuctl.app.doctor import doctor as verb
+    from gpuctl.cli import timer
 
-    sections = verb(session.app)
+    sections = verb(session.app, [timer.check(session)])
     checks = [(section.name, check) for section in sections for check in section.checks]
     failed = sum(check.ok is False for _, check in checks)
     warned = sum(check.ok is None for _, check in checks)

@@ -312,9 +312,11 @@ USER = Table(
                 ListOf(
                     Text(r"[a-z][a-z0-9+.-]*://\S+|env:\w+|cmd:.+", word="address, env:… or cmd:…")
                 ),
-                "Where to: an address, `env:NAME` or `cmd:COMMAND` that gives one.",
+                "Where to: an https:// webhook, ntfy://HOST/TOPIC, `env:NAME` that holds one, or "
+                "`cmd:PROGRAM …`, run without a shell (`{}` and standard input are the text; an "
+                "address that it prints is sent to).",
             ),
-            Key("events", ListOf(Choice(EVENTS)), "What about."),
+            Key("events", ListOf(Choice(EVENTS)), "What about; without it, everything."),
             always=True,
         ),
         "Whom to tell of what.",
