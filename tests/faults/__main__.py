@@ -17,11 +17,12 @@ from tests.faults.crowd import ROWS as CROWDS
 from tests.faults.disks import ROWS as DISKS
 from tests.faults.errors import ROWS as ERRORS
 from tests.faults.kills import ROWS as KILLS
+from tests.faults.late import ROWS as LATE
 from tests.faults.mutants import rows as mutants
 from tests.faults.weather import ROWS as STORMS
 from tests.faults.world import World, make_world
 
-ROWS = (*KILLS, *ERRORS, *CROWDS, *STORMS, *CLOCKS, *DISKS, *mutants())
+ROWS = (*KILLS, *ERRORS, *CROWDS, *LATE, *STORMS, *CLOCKS, *DISKS, *mutants())
 
 
 def main() -> int:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from tests.faults import judge
-from tests.faults.proxy import Call, Plan
+from tests.faults.proxy import LAUNCHES, Call, Plan
 from tests.faults.world import PROJECT, Done, World
 
 
@@ -136,6 +136,8 @@ class Clean:
 
     calls: Sequence[Call]
     steps: Sequence[str]
+    late: frozenset[Call]
+    """Those from the launch on: before it there is nothing to be hidden."""
 
 
 def clean(world: World, story: Story, *, twice: bool = True) -> Clean:
@@ -153,7 +155,14 @@ def clean(world: World, story: Story, *, twice: bool = True) -> Clean:
             raise Unfit(f"{story.name}: {done}\n{wrong}")
         told.append(set(world.traffic.seen))
         steps = trace.read_text().splitlines()
-    return Clean(sorted(set.intersection(*told)), steps)
+    return Clean(
+        sorted(set.intersection(*told)), steps, frozenset(_from_launch(world.traffic.seen))
+    )
+
+
+def _from_launch(seen: Sequence[Call]) -> Sequence[Call]:
+    launches = [at for at, call in enumerate(seen) if call.action in LAUNCHES]
+    return seen[launches[0] :] if launches else ()
 
 
 def recover(stage: Stage, again: Sequence[str], plan: Plan | None = None, at: int = 0) -> None:

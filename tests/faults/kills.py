@@ -92,12 +92,16 @@ def every_kill(world: World, full: bool, seed: int) -> Iterator[Result]:
 def _calls(
     world: World, story: Story, plan: Clean, chance: random.Random, full: bool
 ) -> Iterator[Result]:
-    lags = LAGS if story.name.startswith("up") else (0,)
-    cases = [(call, phase, lag) for call in plan.calls for phase in PHASES for lag in lags]
+    cases = [
+        (call, phase, lag)
+        for call in plan.calls
+        for phase in PHASES
+        for lag in (LAGS if call in plan.late else (0,))
+    ]
     if not full:
         effects = [case for case in cases if effect(case[0]) and case[1] in ("pre", "post")]
         others = [case for case in cases if case not in effects]
-        some, more = (6, 3) if story.cloud == "aws" else (8, 5)
+        some, more = (4, 2) if story.cloud == "aws" else (9, 5)
         cases = chance.sample(effects, min(some, len(effects))) + chance.sample(others, more)
     for call, phase, lag in cases:
         again = _again(story, chance)
@@ -111,7 +115,7 @@ def _steps(
 ) -> Iterator[Result]:
     numbers = range(1, len(plan.steps) + 1)
     if not full:
-        numbers = sorted(chance.sample(numbers, 3 if story.cloud == "aws" else 7))
+        numbers = sorted(chance.sample(numbers, 3 if story.cloud == "aws" else 8))
     for at in numbers:
         again = _again(story, chance)
         yield killed_at_step(world, story, at, plan.steps[at - 1], again=again, over=False)
@@ -178,8 +182,8 @@ def _nth(number: int, phase: str):
 ROWS = (
     Row(
         "kills",
-        "kill -9 at every API call x {pre, post, mid, drop} x lag {0, 1, 5} and at every ledger "
-        "statement and file; up, down, extend, audit --fix; AWS and GCP",
+        "kill -9 at every API call x {pre, post, mid, drop} x lag {0, 1, 5} (from the launch on), "
+        "and at every ledger statement and file; up, down, extend, audit --fix; AWS and GCP",
         "after at most 2 later commands: nothing leaked, nothing double, one span for each run",
         1_000,
         every_kill,

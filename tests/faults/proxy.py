@@ -23,6 +23,7 @@ from gpuctl.sandbox.aws.refusals import Refusal as AwsRefusal
 from gpuctl.sandbox.aws.wire import signed_by, write_refusal
 from gpuctl.sandbox.gcp.routes import find_route
 
+LAUNCHES = ("RunInstances", "instances.insert", "instances.start")
 PHASES = ("pre", "post", "mid", "drop")
 _REGIONS = ("us-east-1", "us-east-2")
 """What DescribeRegions tells: the other fifteen are asked the same."""
@@ -90,7 +91,7 @@ class Traffic:
             call = Call(cloud, action, self.counts[cloud, action])
             self.counts[cloud, action] += 1
             self.seen.append(call)
-            if action in ("RunInstances", "instances.insert", "instances.start"):
+            if action in LAUNCHES:
                 self.bodies.append((call, body))
                 self.tokens.append(token)
             plan = self.plan
@@ -245,7 +246,10 @@ def _read(reader: "socket.SocketIO | object") -> Request | None:
         name, _, value = text.partition(":")
         raw[name] = value.strip()
     headers = {name.lower(): value for name, value in raw.items()}
-    body = reader.read(int(headers.get("content-length") or 0))  # type: ignore[attr-defined]
+    length = int(headers.get("content-length") or 0)
+    body = reader.read(length)  # type: ignore[attr-defined]
+    if len(body) < length:
+        return None  # whoever sent it died in the middle: no server answers half a request
     return Request(verb, path, headers, raw, body)
 
 

@@ -19,7 +19,7 @@ FEWEST = {"kills": 140, "double": 10, "errors": 14, "disks": 60, "mutants": 10}
 ALONE = "kills"
 """About half of all the work: swept beside the rest, on another core."""
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1000)]
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def swept(tmp_path_factory):
         )
         for number, rows in enumerate((["--row", ALONE], others))
     ]
-    said = [sweep.communicate(timeout=550)[0] for _, sweep in sweeps]
+    said = [sweep.communicate(timeout=900)[0] for _, sweep in sweeps]
     assert all(report.exists() for report, _ in sweeps), said
     return {
         name: told for report, _ in sweeps for name, told in json.loads(report.read_text()).items()
