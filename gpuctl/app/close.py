@@ -61,7 +61,7 @@ def close(ledger: Ledger, settings: Settings, asked: Asked, now: datetime, rates
     events = ledger.events()
     client = known_client(events, settings, asked.client)
     _refuse_what_goes_on(asked, now)
-    books = open_books(events, money.of_month(asked.month), now, settings)
+    books = open_books(money.Facts(events), money.of_month(asked.month), now, settings)
     before = books.closed.get((client, asked.month))
     if before is not None:
         raise UsageProblem(

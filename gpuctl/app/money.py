@@ -18,6 +18,7 @@ from gpuctl.core.span import Month, Span
 
 if TYPE_CHECKING:
     from gpuctl.core.closing import Closes
+    from gpuctl.core.ports import Ledger
 
 
 class Period(NamedTuple):
@@ -65,6 +66,36 @@ def _of(charge: Charge, project: str | None, client: str | None) -> bool:
     return client is None or (charge.project is not None and client_of(charge.project) == client)
 
 
+class Facts(NamedTuple):
+    """What the ledger holds that a period's figures can depend on."""
+
+    events: Sequence[Event]
+    untouched: frozenset[tuple[str, Month]] = frozenset()
+    """Closed months of a client that nothing was learnt of since: they need no correction."""
+
+
+def facts(ledger: "Ledger", period: Period) -> Facts:
+    """Read for a period: its months, and closed months before it that were touched since."""
+    events = ledger.events_about(period.shown)
+    month = period.month
+    if month is None or not any(isinstance(event, Close) for event in events):
+        return Facts(events)
+    from gpuctl.core import closing  # noqa: PLC0415 - most ledgers hold no closing
+
+    known = closing.closes(events)
+    before = [
+        (client, of)
+        for client in sorted({client for client, _ in known})
+        for of in closing.due_in(known, client, month)
+    ]
+    untouched = frozenset(key for key in before if not ledger.touched(key[1], known[key].id))
+    first = min((of for _, of in set(before) - untouched), default=month)
+    if first != month:
+        start = first.span(billing_zone(None)).start
+        events = ledger.events_about(Span(start, period.shown.end))
+    return Facts(events, untouched)
+
+
 class Figures(NamedTuple):
     """A period's charges, with the corrections that it bills, and the report made of them."""
 
@@ -75,11 +106,12 @@ class Figures(NamedTuple):
     """Clients whose month is closed -> since when, in words."""
 
 
-def figures(events: Sequence[Event], period: Period, now: datetime, settings: Settings) -> Figures:
+def figures(known: Facts, period: Period, now: datetime, settings: Settings) -> Figures:
     """Rounded over all projects together. Closed months are shown as they were billed.
 
     A span of days shows the facts as they stand: corrections and overhead belong to months.
     """
+    events = known.events
     whole = bill(events, period.window, now)
     month = period.month
     closed = month is not None and any(isinstance(event, Close) for event in events)
@@ -88,15 +120,15 @@ def figures(events: Sequence[Event], period: Period, now: datetime, settings: Se
         return Figures(charges=whole.charges, report=made, problems=whole.problems)
     from gpuctl.core import closing  # noqa: PLC0415 - most ledgers hold no closing
 
-    known = closing.closes(events)
+    closes = closing.closes(events)
     charges: Sequence[Charge] = whole.charges
-    if settings.share_overhead or any(at == month and c.overhead for (_, at), c in known.items()):
+    if settings.share_overhead or any(at == month and c.overhead for (_, at), c in closes.items()):
         from gpuctl.core.overhead import shared  # noqa: PLC0415 - few turn it on
 
-        charges = shared(charges, _bearing(settings, known, month), closing.last_second(month))
-    charges = (*charges, *closing.due(events, known, month, now))
+        charges = shared(charges, _bearing(settings, closes, month), closing.last_second(month))
+    charges = (*charges, *closing.due(events, closes, month, now, known.untouched))
     try:
-        made = closing.report_of(known, month, charges, terms_of(settings))
+        made = closing.report_of(closes, month, charges, terms_of(settings))
     except ValueError as error:
         raise LedgerError(
             f"a closing of {month} cannot be read: {error}", hint="gpuctl ledger verify"
@@ -105,7 +137,7 @@ def figures(events: Sequence[Event], period: Period, now: datetime, settings: Se
         charges=charges,
         report=made,
         problems=whole.problems,
-        closed=MappingProxyType(dict(_closed(known, month))),
+        closed=MappingProxyType(dict(_closed(closes, month))),
     )
 
 
@@ -147,7 +179,7 @@ class Statement(NamedTuple):
 
 
 def statement(
-    events: Sequence[Event],
+    known: Facts,
     period: Period,
     now: datetime,
     settings: Settings,
@@ -156,7 +188,7 @@ def statement(
     client: str | None = None,
 ) -> Statement:
     """Rounded over all projects together, and only then filtered: the same cents each time."""
-    made = figures(events, period, now, settings)
+    made = figures(known, period, now, settings)
     accounts = tuple(
         account
         for account in made.report.accounts

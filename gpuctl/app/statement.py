@@ -39,13 +39,14 @@ class Books(NamedTuple):
 
 
 def open_books(
-    events: Sequence[Event], period: money.Period, now: datetime, settings: Settings
+    known: money.Facts, period: money.Period, now: datetime, settings: Settings
 ) -> Books:
     """The period's figures, for as many statements as are wanted."""
+    events = known.events
     return Books(
         events=events,
         period=period,
-        figures=money.figures(events, period, now, settings),
+        figures=money.figures(known, period, now, settings),
         usages=runs(events),
         book=PriceBook(event for event in events if isinstance(event, Price)),
         closed=closes(events),

@@ -65,17 +65,22 @@ def _documents(
 ) -> Mapping[str, bytes]:
     """File name -> the document, one for each client that is meant."""
     from gpuctl import documents
+    from gpuctl.app import money
     from gpuctl.app import statement as app
     from gpuctl.core.names import client_of
 
     settings = session.lenient_config.settings
-    events = session.ledger.events()
     now = session.now()
-    books = app.open_books(events, period, now, settings)
+    books = app.open_books(money.facts(session.ledger, period), period, now, settings)
     if project is not None:
         client = client or client_of(project)
     names = (
-        [app.known_client(events, settings, client)]
+        # Only who is not in the settings is looked for in all that was ever recorded.
+        [
+            client
+            if client in settings.clients
+            else app.known_client(session.ledger.events(), settings, client)
+        ]
         if client is not None
         else app.clients_to_bill(books, settings)
     )
@@ -122,9 +127,8 @@ def _focus(
     from gpuctl.app import money
     from gpuctl.documents.focus import draw_focus
 
-    found = money.spend(
-        session.ledger.events(), period, session.now(), project=project, client=client
-    )
+    events = session.ledger.events_about(period.shown)
+    found = money.spend(events, period, session.now(), project=project, client=client)
     for problem in found.problems:
         click.echo(problem, err=True)
     stem = (project or client or "all").replace("/", "-")

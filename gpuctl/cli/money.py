@@ -67,7 +67,7 @@ def report(
     if any(how.values()):
         raise UsageProblem("--out, --rate and --rates go with a document", hint="--format pdf")
     made = money.statement(
-        session.ledger.events(),
+        money.facts(session.ledger, period),
         period,
         session.now(),
         session.lenient_config.settings,

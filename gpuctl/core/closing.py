@@ -6,7 +6,7 @@ after it that is not closed for that client. Everything is exact USD; cents are 
 they are printed. Loaded only where the ledger holds a closing.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -59,12 +59,21 @@ def costs(charges: Iterable[Charge]) -> dict[str, Fraction]:
     return found
 
 
-def due(events: Sequence[Event], known: Closes, month: Month, now: datetime) -> Sequence[Charge]:
-    """The corrections that are billed in `month`: one for each project and closed month."""
+def due(
+    events: Sequence[Event],
+    known: Closes,
+    month: Month,
+    now: datetime,
+    untouched: Container[tuple[str, Month]] = (),
+) -> Sequence[Charge]:
+    """The corrections that are billed in `month`: one for each project and closed month.
+
+    `untouched`: closed months of a client that nothing was learnt of since; `events` may lack them.
+    """
     due_months = {
         client: months
         for client in sorted({client for client, _ in known})
-        if (months := _due_in(known, client, month))
+        if (months := [of for of in due_in(known, client, month) if (client, of) not in untouched])
     }
     if not due_months:
         return ()
@@ -137,7 +146,7 @@ def last_second(month: Month) -> datetime:
     return month.span(billing_zone(None)).end - timedelta(seconds=1)
 
 
-def _due_in(known: Closes, client: str, month: Month) -> Sequence[Month]:
+def due_in(known: Closes, client: str, month: Month) -> Sequence[Month]:
     """The closed months just before an open one: those whose corrections it bills."""
     if (client, month) in known:
         return ()

@@ -43,6 +43,7 @@ _SPOT_HOUR = timedelta(hours=1)
 """So long a price holds for who began an hour with it."""
 _CLOCKS = ("aws", "gcp")
 _CHUNK = 500
+_CLOSES = "\x1fcloses"
 _USAGE = '"type":"usage"'
 """How a canonical record says that it is a run."""
 
@@ -68,8 +69,6 @@ def note(db: Database, seq: int, event: Event) -> None:
             _during(db, seq, event.at, event.at)
         case Switch():
             _from(db, seq, event.at)
-        case Close():
-            _from(db, seq, event.at)
         case _:
             pass
 
@@ -84,8 +83,9 @@ def about(db: Database, span: Span) -> Sequence[tuple[int, str]]:
         int(seq)
         for (seq,) in db.execute(
             "SELECT seq FROM months WHERE month BETWEEN ? AND ? "
-            "UNION SELECT seq FROM unended WHERE month <= ?",
-            (first, last, last),
+            "UNION SELECT seq FROM unended WHERE month <= ? "
+            "UNION SELECT seq FROM subjects WHERE subject = ?",
+            (first, last, last, _CLOSES),
         )
     }
     rows = dict(_bodies(db, sorted(found)))
@@ -138,6 +138,9 @@ def _subjects(event: Event) -> Iterator[str]:
             yield event.intent
         case Seen() | Missed():
             yield event.machine
+        case Close():
+            # Few, and any later month may ask for them; they themselves change no charge.
+            yield _CLOSES
         case _:
             pass
 
@@ -196,8 +199,7 @@ def _note_end(db: Database, seq: int, end: Ended) -> None:
     row = db.execute("SELECT seq, body FROM events WHERE id = ?", (end.usage,)).fetchone()
     usage = read_line(row[1]) if row is not None else None
     if not isinstance(usage, Usage):
-        _during(db, seq, end.end, end.end)
-        return
+        return  # its run, when it comes, asks for it
     # A later end of several is kept too: which one holds is not decided here.
     _during(db, int(row[0]), usage.start, end.end + _MINIMUM, usage.provider)
     _during(db, seq, usage.start, end.end + _MINIMUM, usage.provider)

@@ -33,7 +33,9 @@ from gpuctl.core.names import client_of
 from gpuctl.core.overhead import shared
 from gpuctl.core.span import Month
 from gpuctl.core.statements_facts import Rate
+from gpuctl.ledger import reach
 from tests.core.stories import PROJECTS, stories
+from tests.ledger.memory import in_memory, put
 
 D = Decimal
 MARCH, APRIL, MAY = Month(2025, 3), Month(2025, 4), Month(2025, 5)
@@ -41,11 +43,18 @@ CLIENTS = ("acme", "borealis")
 
 
 class Book:
-    """A ledger in memory, every fact through its written form."""
+    """A ledger in memory, every fact through its written form; it knows months as a file does."""
 
     def __init__(self, events=()):
         self._events = {}
+        self._db = in_memory(())
         self.append(events)
+
+    def events_about(self, span):
+        return [read_line(body) for _, body in reach.about(self._db, span)]
+
+    def touched(self, month, since):
+        return reach.touched(self._db, month, list(self._events).index(since) + 1)
 
     @property
     def head(self):
@@ -55,7 +64,10 @@ class Book:
         return list(self._events.values())
 
     def append(self, events):
-        self._events.update({event.id: read_line(write_line(event)) for event in events})
+        for event in events:
+            if event.id not in self._events:
+                self._events[event.id] = read_line(write_line(event))
+                put(self._db, len(self._events), event)
 
 
 def settings_of(**clients):
@@ -89,7 +101,9 @@ def closed(book, client="acme", month=MARCH, now=None, policy=NOBODY, **how):
 
 def shown(book, month, now, policy=NOBODY):
     """What `report --month` prints of each project."""
-    made = money.statement(book.events(), money.of_month(month), now, policy)
+    period = money.of_month(month)
+    made = money.statement(money.Facts(book.events()), period, now, policy)
+    assert money.statement(money.facts(book, period), period, now, policy) == made
     parts = sum((account.cost for account in made.report.accounts), D(0))
     assert parts + made.report.unattributed + made.report.idle == made.report.total
     for account in made.report.accounts:
@@ -98,7 +112,7 @@ def shown(book, month, now, policy=NOBODY):
 
 
 def sent(book, client, month, now, policy=NOBODY):
-    books = open_books(book.events(), money.of_month(month), now, policy)
+    books = open_books(money.Facts(book.events()), money.of_month(month), now, policy)
     return statement_for(books, client, policy, now, rates=no_rate, head=book.head)
 
 
@@ -208,7 +222,7 @@ def test_a_span_of_days_and_spend_show_the_facts_as_they_stand():
     book.append([adjust("3", at(MARCH, 6))])
     events, now = book.events(), at(APRIL, 9)
     span = money.between(at(MARCH, 1), at(APRIL, 1))
-    assert money.statement(events, span, now, NOBODY).report.total == 13
+    assert money.statement(money.Facts(events), span, now, NOBODY).report.total == 13
     assert money.spend(events, money.of_month(MARCH), now).total == 13
     assert money.spend(events, money.of_month(APRIL), now).total == 0
 
@@ -220,7 +234,9 @@ def test_a_closing_that_another_program_wrote_is_billed_as_it_says():
     bare = fact._replace(accounts=None, corrects={"2025-02": {"acme/vision": "1/3"}}, statement={})
     book.append([bare])
     now = at(APRIL, 9)
-    [account] = money.statement(book.events(), money.of_month(MARCH), now, NOBODY).accounts
+    [account] = money.statement(
+        money.Facts(book.events()), money.of_month(MARCH), now, NOBODY
+    ).accounts
     assert (account.cost, account.billable, account.lines) == (D("10.33"), D("10.33"), ())
     with pytest.raises(LedgerError, match=r"the closing of acme's 2025-03 cannot be read"):
         sent(book, "acme", MARCH, now)
@@ -238,9 +254,12 @@ def test_a_report_says_which_clients_are_closed():
     book = Book([adjust("10", at(MARCH, 5)), adjust("1", at(MARCH, 5), "borealis/nlp")])
     closed(book, invoice="7")
     month, now = money.of_month(MARCH), at(APRIL, 9)
-    made = money.statement(book.events(), month, now, NOBODY)
+    made = money.statement(money.Facts(book.events()), month, now, NOBODY)
     assert made.problems == ("acme: closed on 2025-04-03, invoice 7, shown as it was billed",)
-    assert money.statement(book.events(), month, now, NOBODY, client="borealis").problems == ()
+    assert (
+        money.statement(money.Facts(book.events()), month, now, NOBODY, client="borealis").problems
+        == ()
+    )
 
 
 def test_a_bill_that_reaches_over_a_months_end_is_shared_by_what_ran():
@@ -307,7 +326,7 @@ def test_overhead_is_shared_where_it_is_turned_on_and_not_where_a_client_bears_n
     assert (project.cost, project.other) == (D("6.50"), D("4.50"))
     # A span of days is the facts as they stand.
     span = money.between(at(MARCH, 1, 0), at(APRIL, 1, 0))
-    made = money.statement(book.events(), span, now, policy)
+    made = money.statement(money.Facts(book.events()), span, now, policy)
     assert (made.report.unattributed, made.report.total) == (9, 13)
 
 
@@ -485,7 +504,7 @@ def test_a_statement_has_both_parties_the_rate_of_the_last_day_and_the_fee():
     )
     book = Book([adjust("147.367", at(MARCH, 5))])
     month = money.of_month(MARCH)
-    books = open_books(book.events(), month, at(APRIL, 3), policy)
+    books = open_books(money.Facts(book.events()), month, at(APRIL, 3), policy)
     made = statement_for(books, "acme", policy, at(APRIL, 3), rates=rates, head="h")
     assert asked == [("EUR", date(2025, 3, 31))]
     assert made.receiver == ("ACME", ("A 1", "B"), "DE1", None)
@@ -494,11 +513,11 @@ def test_a_statement_has_both_parties_the_rate_of_the_last_day_and_the_fee():
     [project] = made.projects
     assert (project.title, project.tags, project.cost) == ("Vision", {"po": "1"}, D("135.92"))
     assert made.total == made.net + made.vat
-    running = open_books(book.events(), month, at(MARCH, 20), policy)
+    running = open_books(money.Facts(book.events()), month, at(MARCH, 20), policy)
     statement_for(running, "acme", policy, at(MARCH, 20), rates=rates, head="h")
     assert asked[1] == ("EUR", date(2025, 3, 20))
     span = money.between(at(MARCH, 1), at(MARCH, 10))
-    days = open_books(book.events(), span, at(APRIL, 3), policy)
+    days = open_books(money.Facts(book.events()), span, at(APRIL, 3), policy)
     week = statement_for(days, "acme", policy, at(APRIL, 3), rates=rates, head="h")
     assert (week.month, week.fee, asked[2]) == (None, 0, ("EUR", date(2025, 3, 10)))
     part = narrowed(made, "acme/vision")
@@ -529,10 +548,10 @@ def test_who_is_billed_for_a_month():
         quiet=ClientPolicy("quiet"), kept=ClientPolicy("kept", retainer=Retainer(D(9)))
     )
     book = Book([adjust("1", at(MARCH, 5)), adjust("2", at(MARCH, 5), None)])
-    month = open_books(book.events(), money.of_month(MARCH), at(APRIL, 3), policy)
+    month = open_books(money.Facts(book.events()), money.of_month(MARCH), at(APRIL, 3), policy)
     assert clients_to_bill(month, policy) == ["acme", "kept"]
     span = money.between(at(MARCH, 1), at(MARCH, 10))
-    days = open_books(book.events(), span, at(APRIL, 3), policy)
+    days = open_books(money.Facts(book.events()), span, at(APRIL, 3), policy)
     assert clients_to_bill(days, policy) == ["acme"]
     assert sent(book, "kept", MARCH, at(APRIL, 3), policy).total == 9
 

@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import pytest
 
-from gpuctl.app.money import Statement, between, of_month, spend, statement, this_month
+from gpuctl.app.money import Facts, Statement, between, of_month, spend, statement, this_month
 from gpuctl.config.model import ClientPolicy, ProjectPolicy, Retainer
 from gpuctl.core.events import Adjust
 from gpuctl.core.span import Month, Span
@@ -27,7 +27,7 @@ def worked(desk: Desk) -> Desk:
 def report(desk: Desk, **wanted: str) -> Statement:
     now = desk.clock()
     events = desk.app.ledger.events()
-    return statement(events, this_month(now), now, desk.app.settings, **wanted)
+    return statement(Facts(events), this_month(now), now, desk.app.settings, **wanted)
 
 
 def test_spend_is_exact_and_by_project_or_client(desk: Desk) -> None:

@@ -1,7 +1,6 @@
 """A report reads its month, and finds in it all that it would find in ten years."""
 
 import contextlib
-import sqlite3
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -10,14 +9,14 @@ from hypothesis import strategies as st
 
 from gpuctl.core.bill import bill, fixed, monthly
 from gpuctl.core.events import Adjust, Ended, Leased, Price, Seen, Split, Switch, Usage
-from gpuctl.core.interchange import canonical, type_of
 from gpuctl.core.kinds import EndedBy, Evidence, Kind, Market, Unit
 from gpuctl.core.merge import ended
 from gpuctl.core.span import Month, Span
-from gpuctl.ledger import reach, schema
+from gpuctl.ledger import reach
 from gpuctl.ledger.store import SqliteLedger
 from tests.core.stories import now, stories
 from tests.ledger.facts import INSTALL
+from tests.ledger.memory import in_memory
 
 LATER = timedelta(days=37)
 
@@ -76,17 +75,6 @@ def histories(draw):
     return draw(st.permutations(events)), last
 
 
-def _in_memory(events):
-    """The ledger's tables without its disk: it is asked a few hundred times here."""
-    db = sqlite3.connect(":memory:", isolation_level=None)
-    db.executescript(schema._EVENTS + schema._REACH)
-    for seq, event in enumerate(events, start=1):
-        row = (seq, event.id, type_of(event), canonical(event), "")
-        db.execute("INSERT INTO events VALUES (?, ?, ?, ?, ?)", row)
-        reach.note(db, seq, event)
-    return db
-
-
 @given(histories(), st.integers(-20, 120), st.integers(1, 80))
 @settings(deadline=None)
 def test_what_is_read_for_a_span_charges_the_same_as_everything(history, at, days):
@@ -94,7 +82,7 @@ def test_what_is_read_for_a_span_charges_the_same_as_everything(history, at, day
     start = datetime(2025, 2, 20, tzinfo=UTC) + timedelta(days=at)
     span = Span(start, start + timedelta(days=days))
     month = Month(start.year, start.month)
-    with contextlib.closing(_in_memory(events)) as db:
+    with contextlib.closing(in_memory(events)) as db:
         some = [events[seq - 1] for seq, _ in reach.about(db, span)]
         assert bill(some, fixed(span), moment) == bill(events, fixed(span), moment)
         some = [events[seq - 1] for seq, _ in reach.about(db, month.span(UTC))]
