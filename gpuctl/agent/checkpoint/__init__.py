@@ -1,0 +1,1 @@
+"""What saves a job's checkpoints from its machine. Standard library only, Python 3.8 or later."""
