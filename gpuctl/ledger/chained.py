@@ -1,17 +1,22 @@
 """What a ledger does with its rows, whatever database they are in."""
 
+from __future__ import annotations
+
 import abc
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING
 
 from gpuctl.core.errors import LedgerError
 from gpuctl.core.events import Event
 from gpuctl.core.interchange import RecordError, canonical, read_line, type_of
 from gpuctl.core.span import Month, Span
 from gpuctl.ledger.chain import GENESIS, link
-from gpuctl.ledger.database import Database
 from gpuctl.ledger.reach import about, note, touched
-from gpuctl.ledger.walk import Walk
+
+if TYPE_CHECKING:
+    from gpuctl.ledger.database import Database
+    from gpuctl.ledger.walk import Walk
 
 
 class ChainedLedger(abc.ABC):

@@ -4,9 +4,11 @@ Everything here is derived from the events and may be made again from them. A re
 wide costs a little reading; one too narrow would cost a charge: in doubt it is wide.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from gpuctl.core.events import (
     Adjust,
@@ -31,7 +33,9 @@ from gpuctl.core.interchange import read_line
 from gpuctl.core.pricebook import price_key
 from gpuctl.core.rules import billing_zone
 from gpuctl.core.span import Month, Span, format_time
-from gpuctl.ledger.database import Database
+
+if TYPE_CHECKING:
+    from gpuctl.ledger.database import Database
 
 TABLES = ("months", "unended", "subjects", "prices")
 

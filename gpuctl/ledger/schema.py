@@ -1,15 +1,20 @@
 """The tables of a ledger's SQLite file: made once, brought up to date with a copy kept aside."""
 
+from __future__ import annotations
+
 import contextlib
 import os
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gpuctl.core.errors import LedgerError
 from gpuctl.ledger import reach
 from gpuctl.ledger.chain import GENESIS, link
-from gpuctl.ledger.database import Database
+
+if TYPE_CHECKING:
+    from gpuctl.ledger.database import Database
 
 APPLICATION_ID = 0x67707563  # "gpuc"
 SCHEMA_VERSION = 2

@@ -11,12 +11,14 @@ import stat
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gpuctl.core.errors import LedgerError
 from gpuctl.ledger.chained import ChainedLedger, follow
 from gpuctl.ledger.schema import install_problems, make_private, prepare, reach_problems
-from gpuctl.ledger.verdict import Verdict
-from gpuctl.ledger.walk import Walk
+
+if TYPE_CHECKING:
+    from gpuctl.ledger.verdict import Verdict
 
 _BUSY_S = 30.0
 
@@ -39,11 +41,14 @@ class SqliteLedger(ChainedLedger):
         """Where the ledger is, for messages."""
         return str(self._path)
 
-    def verify(self) -> Verdict:
+    def verify(self) -> "Verdict":
         """Walk the chain and let SQLite check its own pages; says what is wrong.
 
         LedgerError only where there is no ledger to walk: a link, no rights, a newer schema.
         """
+        from gpuctl.ledger.verdict import Verdict  # noqa: PLC0415 - only `verify` needs them
+        from gpuctl.ledger.walk import Walk  # noqa: PLC0415
+
         walk = Walk()
         with self._reading() as db:
             try:
