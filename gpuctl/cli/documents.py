@@ -1,6 +1,8 @@
 """`report --format`: statements and charges as files for clients, accountants and other tools."""
 
-from collections.abc import Mapping
+import contextlib
+import io
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,6 +53,21 @@ def send(
         else:
             _write(session, path, data)
     return 0
+
+
+def keep_printed(
+    session: Session, out: Path, period: "Period", ending: str, print_it: Callable[[], int]
+) -> int:
+    """Let a command print into a file instead of on stdout."""
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        code = print_it()
+    data = printed.getvalue().encode()
+    path = _place(out, f"report-{_named(period)}{ending}", pdf=False)
+    if path is None:
+        click.echo(data, nl=False)
+    else:
+        _write(session, path, data)
+    return code
 
 
 def _documents(

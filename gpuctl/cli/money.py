@@ -1,7 +1,7 @@
 """`report`, `budget`: the ledger answers, no cloud is asked."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,6 +11,9 @@ from gpuctl.cli.periods import period_of, period_options
 from gpuctl.cli.render import emit
 from gpuctl.cli.session import Session
 from gpuctl.core.errors import UsageProblem
+
+if TYPE_CHECKING:
+    from gpuctl.app.money import Period
 
 _FORMATS = ("text", "json", "md", "html", "pdf", "csv", "hledger", "beancount", "xero", "focus")
 
@@ -52,10 +55,6 @@ def report(
     Without --format the report in USD. With one, a client's statement in its own currency: a
     month that was closed as it was sent, any other as it stands.
     """
-    from gpuctl.app import money
-    from gpuctl.cli.money_shapes import account_shape
-    from gpuctl.core.span import format_time
-
     period = period_of(session, start, end, month)
     if form == "json":
         session.flag(output="json")
@@ -64,8 +63,29 @@ def report(
 
         rates = rates_of(session, how["rate"], how["rates"])
         return send(session, form, period, rates, client=client, project=project, out=how["out"])
-    if any(how.values()):
-        raise UsageProblem("--out, --rate and --rates go with a document", hint="--format pdf")
+    if how["rate"] or how["rates"]:
+        raise UsageProblem("--rate and --rates go with a document", hint="--format pdf")
+    if how["out"] is None:
+        return _print_report(session, period, project, client)
+    from gpuctl.cli.documents import keep_printed
+
+    ending = {"json": ".json", "csv": ".csv"}.get(session.output, ".txt")
+    return keep_printed(
+        session,
+        how["out"],
+        period,
+        ending,
+        lambda: _print_report(session, period, project, client),
+    )
+
+
+def _print_report(
+    session: Session, period: "Period", project: str | None, client: str | None
+) -> int:
+    from gpuctl.app import money
+    from gpuctl.cli.money_shapes import account_shape
+    from gpuctl.core.span import format_time
+
     made = money.statement(
         money.facts(session.ledger, period),
         period,

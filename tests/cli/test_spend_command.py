@@ -116,6 +116,21 @@ def test_nothing_wraps_at_80_columns(gpuctl, argv):
     assert [line for line in lines if len(line) > 80] == []
 
 
+@pytest.mark.parametrize(("form", "ending"), [("json", ".json"), ("text", ".txt")])
+def test_the_report_itself_goes_into_a_file_too(gpuctl, form, ending):
+    month = ("report", "--month", "2025-03")
+    shown = gpuctl(*month, "--format", form).out
+    (gpuctl.home / "out").mkdir()
+    done = gpuctl(*month, "--format", form, "--out", "out")
+    assert done.out == ""
+    file = gpuctl.home / "out" / f"report-2025-03{ending}"
+    assert file.read_text() == shown
+    assert gpuctl(*month, "--format", form, "--out", "-").out == shown
+    file.write_text("mine")
+    assert gpuctl(*month, "--format", form, "--out", "out", code=2).out == ""
+    assert file.read_text() == "mine"
+
+
 def test_off_a_terminal_names_are_whole(gpuctl):
     assert PROJECT in gpuctl(*MARCH).out
     assert not any(PROJECT in line for line in on_terminal(gpuctl, 80, *MARCH))
