@@ -3,6 +3,7 @@
 import codecs
 import csv
 import gzip
+import json
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -34,31 +35,62 @@ class File(NamedTuple):
         return self.copied_from or self.path
 
 
-def find(paths: Sequence[Path]) -> list[File]:
+class Found(NamedTuple):
+    """Files to read, and how many are left out as earlier versions of the same report."""
+
+    files: list[File]
+    earlier: int
+
+
+def find(paths: Sequence[Path]) -> Found:
     """The files of these paths, each once; folders are read through, manifests left alone.
 
     UsageProblem for what does not exist, ConfigError for what is no bill by its first bytes.
     """
     found: dict[Path, None] = {}
+    earlier = 0
     for path in paths:
         if path.is_dir():
             inside = [one for one in sorted(path.rglob("*")) if _belongs(one)]
+            current = _current(path, inside)
+            earlier += len(inside) - len(current)
             if not inside:
                 raise UsageProblem(f"there is no bill in {path}: no {', '.join(_IN_FOLDERS)} file")
-            found.update((one.resolve(), None) for one in inside)
+            found.update((one.resolve(), None) for one in current)
         elif path.exists():
             found[path.resolve()] = None
         else:
             raise UsageProblem(f"there is no file {path}")
     if not found:
         raise UsageProblem("no bill was named", hint="name a file or a folder of one export")
-    return [_look(path) for path in found]
+    return Found([_look(path) for path in found], earlier)
 
 
 def _belongs(path: Path) -> bool:
     name = path.name.lower()
     hidden = name.startswith((".", "_"))
     return path.is_file() and not hidden and "manifest" not in name and name.endswith(_IN_FOLDERS)
+
+
+def _current(folder: Path, files: list[Path]) -> list[Path]:
+    """Without the earlier versions of a legacy CUR, each of which holds the whole month.
+
+    The manifest of a billing period names the files of its last version in `reportKeys`; the
+    versions lie in folders beside it (CUR user guide, "Creating a new report version").
+    """
+    for manifest in sorted(folder.rglob("*-Manifest.json")):
+        try:
+            keys = json.loads(manifest.read_bytes()).get("reportKeys")
+        except (OSError, ValueError, AttributeError):
+            continue
+        if not isinstance(keys, list):
+            continue
+        last = {"/".join(str(key).split("/")[-2:]) for key in keys}
+        beside = [one for one in files if one.is_relative_to(manifest.parent)]
+        named = [one for one in beside if f"{one.parent.name}/{one.name}" in last]
+        if named:
+            files = [one for one in files if one not in beside or one in named]
+    return files
 
 
 def _look(path: Path) -> File:

@@ -28,6 +28,8 @@ class Grouped(NamedTuple):
     """Quantities that are no number."""
     lacking: tuple[str, ...]
     """Known columns that no file has."""
+    earlier: int = 0
+    """Files left out: earlier versions of the same report."""
 
 
 # As the tables are made: raw words first (`grouped`, one pass over the files); then the words

@@ -35,13 +35,14 @@ def open_bill(
     installed; ConfigError with file, line and column for what cannot be read as it must be.
     """
     engine = Engine()
-    files = find(paths)
+    files, earlier = find(paths)
     size = sum(file.path.stat().st_size for file in files)
     told = progress.step(f"Reading {_said(files)} ({_bytes(size)})") if progress else nullcontext()
     with told:
         shape, grouped = _grouped(engine, files)
+        source, window = f"{shape.title}: {_said(files)}", (day_from, day_to)
         return Reading(
-            engine, shape, grouped, source=_source(shape, files), window=(day_from, day_to)
+            engine, shape, grouped._replace(earlier=earlier), source=source, window=window
         )
 
 
@@ -120,10 +121,6 @@ def _failure(error: Exception, files: Sequence[File]) -> GpuctlError:
 
 def _first_line(said: str) -> str:
     return said.strip().partition("\n")[0].removeprefix("Invalid Input Error: ")
-
-
-def _source(shape: Shape, files: Sequence[File]) -> str:
-    return f"{shape.title}: {_said(files)}"
 
 
 def _said(files: Sequence[File]) -> str:

@@ -19,6 +19,9 @@ _ASSUMED = {
 def problems(engine: Engine, shape: Shape, grouped: Grouped, where: str) -> Iterator[str]:
     """The most consequential first."""
     yield from _undated(engine)
+    if grouped.earlier:
+        files = "1 file" if grouped.earlier == 1 else f"{grouped.earlier:,} files"
+        yield f"{files} left out: earlier versions of the same report, by its manifest"
     if grouped.superseded:
         yield f"{_rows(grouped.superseded)} left out: issued again later for the same hour"
     if where:

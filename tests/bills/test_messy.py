@@ -12,6 +12,7 @@ from gpuctl.core.billed import Category
 from gpuctl.core.kinds import Kind, Market
 from tests.bills.made import CUR_HEAD, FEED, cur, google, hour, line
 from tests.bills.samples import of_days, totals
+from tests.fakes import Quiet
 
 USAGE = Category.USAGE
 
@@ -284,3 +285,27 @@ def test_credits_of_a_row_are_charges_of_their_own(bill):
 def test_skus_of_google(bill, sku, kind, market):
     (day,) = bill(json.dumps(google(sku={"description": sku})), "bill.json").days()
     assert (day.kind, day.market) == (kind, market)
+
+
+def test_of_a_report_with_several_versions_the_last_is_read(tmp_path):
+    for month in ("20250301-20250401", "20250401-20250501"):
+        for version in ("aaaa", "bbbb"):
+            folder = tmp_path / "cur" / month / version
+            folder.mkdir(parents=True)
+            (folder / "cur-00001.csv").write_text(cur(line()))
+            keys = {"reportKeys": [f"prefix/cur/{month}/{version}/cur-00001.csv"]}
+            (folder / "cur-Manifest.json").write_text(json.dumps(keys))
+        (tmp_path / "cur" / month / "cur-Manifest.json").write_text(json.dumps(keys))
+    both = open_bill([tmp_path])
+    assert (both.rows, both.problems[0].partition(":")[0]) == (2, "2 files left out")
+    assert open_bill([tmp_path / "cur" / "20250301-20250401"]).rows == 1
+    for manifest in tmp_path.rglob("*-Manifest.json"):
+        manifest.write_text("not json")
+    assert open_bill([tmp_path]).rows == 4
+
+
+def test_work_is_told_while_it_lasts(tmp_path):
+    (tmp_path / "bill.csv").write_text(cur(line()))
+    said = Quiet()
+    open_bill([tmp_path], progress=said)
+    assert any("Reading bill.csv (" in text for text in said.steps)
