@@ -240,7 +240,7 @@ def elsewhere(world: World, full: bool, chance: random.Random) -> Iterator[Resul
             plan = clean(world, story, twice=full)
             actions = sorted({call.action for call in plan.calls})
             cases = [(a, code, times) for a in actions for code in OTHERS[cloud] for times in TIMES]
-            for action, code, times in chance.sample(cases, 60 if full else 2):
+            for action, code, times in chance.sample(cases, 30 if full else 2):
                 yield _one(world, story, action, code, times, _count(plan.calls, action))
 
 
