@@ -40,6 +40,7 @@ from gpuctl.providers.aws import (
     tags,
     translate,
 )
+from gpuctl.providers.aws.calls import Reply
 from gpuctl.providers.aws.client import Clients, pages, part
 from gpuctl.providers.aws.errors import translated
 from gpuctl.providers.aws.settings import AwsSettings
@@ -76,7 +77,9 @@ class AwsProvider:
         with self._asking:
             if self._account is None:
                 doing = "asking who we are"
-                with translated(doing):
+                reply: Reply = {}
+                # The SDK looks for STS's result in any page it is given: a portal's has none.
+                with translated(doing), suppress(KeyError):
                     reply = self._clients.sts(self._settings.regions[0]).get_caller_identity()
                 self._account = str(part(reply, "Account", doing))
             return self._account

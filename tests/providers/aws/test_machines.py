@@ -266,3 +266,11 @@ def test_a_moved_deadline_touches_nothing_else(rig: Rig) -> None:
 
 def _image(rig: Rig) -> str:
     return str(rig.raw().describe_images(Owners=["amazon"])["Images"][0]["ImageId"])
+
+
+def test_a_captive_portal_says_nothing_of_whose_account_it_is(rig: Rig) -> None:
+    rig.cloud.market.fault("GetCallerIdentity", html=True)
+    provider = rig.provider()
+    with pytest.raises(errors.Busy, match="not one of AWS's"):
+        provider.account  # noqa: B018 - asking is the point
+    assert provider.account == "123456789012"
