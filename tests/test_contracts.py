@@ -8,7 +8,7 @@ from importlinter.cli import lint_imports
 
 ROOT = Path(__file__).parents[1]
 CLOUDS = ["providers/aws", "providers/gcp"]
-SIBLINGS = ["app", "providers", "ledger", "bills", "remote", "agent", "sandbox"]
+SIBLINGS = ["app", "providers", "ledger", "bills", "documents", "remote", "agent", "sandbox"]
 ROOMS = [".", "cli", *SIBLINGS, *CLOUDS, "config", "core"]
 ALLOWED = {
     "__main__": "import click",
@@ -19,6 +19,8 @@ ALLOWED = {
     "providers/gcp/provider": "def connect():\n    from google.cloud import compute_v1",
     "sandbox/cloud": "import moto.server, asyncssh, flask, google.protobuf",
     "ledger/store": "def connect():\n    import psycopg",
+    "bills/engine": "def connect():\n    import duckdb",
+    "documents/paper": "def draw():\n    import typst",
 }
 FORBIDDEN = {
     "core looks up": ("core/x", "import gpuctl.config", "down only"),
@@ -38,6 +40,10 @@ FORBIDDEN = {
     "boto3 in the sandbox": ("sandbox/x", "import boto3", "AWS SDK"),
     "Google in AWS": ("providers/aws/x", "from google.cloud import compute_v1", "Google's SDK"),
     "emulator in a verb": ("app/x", "import moto", "emulators"),
+    "a bill is read in a verb": ("app/x", "def f():\n    import duckdb", "one room each"),
+    "a document is set by the command line": ("cli/x", "import typst", "one room each"),
+    "a server in a verb": ("app/x", "import psycopg", "one room each"),
+    "documents know bills": ("documents/x", "import gpuctl.bills", "down only"),
     "a library in the core": ("core/x", "import tenacity", "standard library"),
 }
 
