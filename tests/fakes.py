@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from gpuctl.core.errors import GpuctlError, RemoteFailed
+from gpuctl.core.checkpoints import Store
+from gpuctl.core.errors import GpuctlError, NotFound, RemoteFailed
+from gpuctl.core.keeping import Keep
 from gpuctl.core.model import Machine, MachineId
 from gpuctl.core.names import client_of
 from gpuctl.core.ports import CloudRef, Copied, Provider
@@ -106,6 +108,12 @@ class FakeReach:
 
     def jobs(self, machine: Machine) -> Sequence[str]:
         return list(self.running)
+
+    def keep(self, machine: Machine, keep: Keep, argv: Sequence[str]) -> tuple[str, ...]:
+        return ("keeper", keep.job, *argv)
+
+    def kept(self, machine: Machine) -> Store:
+        raise NotFound(f"{machine.name} keeps nothing")
 
     def armed(self, machine: Machine) -> datetime | None:
         return self.deadlines.get(machine.name, machine.deadline) if self.arms else None

@@ -108,7 +108,9 @@ def test_the_search_finds_what_it_should() -> None:
 
 def test_top_level_is_the_one_that_was_decided() -> None:
     folders = {path.relative_to(ROOT).parts[0] for path in tracked() if path.parent != ROOT}
-    assert folders <= {".ci", "amis", "benchmarks", "configs", "docs", "gpuctl", "tests"}
+    assert folders <= {
+        *(".ci", "amis", "benchmarks", "configs", "docs", "examples", "gpuctl", "tests"),
+    }
 
 
 # --- dependencies ---------------------------------------------------------------------------

@@ -1,10 +1,13 @@
 """The keeper as one file for a machine: a zip that Python runs, the same bytes each time."""
 
 import io
+import json
 import zipfile
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
-from typing import Any
+
+from gpuctl.core.keeping import Keep
 
 _MAIN = """\
 import sys
@@ -27,9 +30,17 @@ def keeper() -> bytes:
     return _zipped(made)
 
 
-def _zipped(made: dict[str, Any]) -> bytes:
+def _zipped(made: Mapping[str, str]) -> bytes:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
         for name in sorted(made):
             archive.writestr(zipfile.ZipInfo(name, _DATE), made[name], zipfile.ZIP_DEFLATED)
     return out.getvalue()
+
+
+def order(
+    path: str, keep: Keep, cloud: str, lease: str, endpoint: str | None, argv: Sequence[str]
+) -> tuple[str, ...]:
+    """The command that runs argv under the keeper that lies at `path`; no secret is in it."""
+    told = keep._asdict() | {"cloud": cloud, "lease": lease, "endpoint": endpoint}
+    return ("python3", "-I", "-S", path, "run", json.dumps(told, sort_keys=True), "--", *argv)

@@ -8,6 +8,7 @@ from gpuctl.app import App
 from gpuctl.app.door import open_door
 from gpuctl.app.sync import Synced, sync
 from gpuctl.core.errors import GpuctlError, NotFound, RemoteFailed
+from gpuctl.core.keeping import Keep
 from gpuctl.core.kinds import EndedBy, State
 from gpuctl.core.model import Machine
 
@@ -31,6 +32,8 @@ class Job:
     source: Path | None = None
     exclude: tuple[str, ...] = ()
     environ: Mapping[str, str] | None = None
+    keep: Keep | None = None
+    """How its checkpoints are kept; None = they are not."""
 
 
 def start(app: App, synced: Synced, machine: Machine, job: Job) -> None:
@@ -39,7 +42,8 @@ def start(app: App, synced: Synced, machine: Machine, job: Job) -> None:
     if job.source is not None:
         with app.progress.step(f"pushing {job.source.name or job.source} to {machine.name}"):
             app.reach.push(machine, job.source, job.directory, job.exclude)
-    app.reach.start_job(machine, job.name, job.argv, job.directory, job.environ or {})
+    argv = job.argv if job.keep is None else app.reach.keep(machine, job.keep, job.argv)
+    app.reach.start_job(machine, job.name, argv, job.directory, job.environ or {})
 
 
 def follow(

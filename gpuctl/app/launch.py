@@ -178,7 +178,8 @@ def _lease(app: App, plan: Plan) -> Leased:
 
 def _order(app: App, plan: Plan, lease: Leased, offer: Offer) -> Order:
     template = plan.template
-    settings = {} if template.vm is None else {"vm": template.vm}
+    given = {"vm": template.vm, "service_account": template.service_account}
+    settings = {name: value for name, value in given.items() if value is not None}
     return Order(
         token=app.new_id(),
         lease=lease.id,

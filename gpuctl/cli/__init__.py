@@ -16,6 +16,10 @@ _DAILY = {
     "ssh": ("gpuctl.cli.machines:ssh", "A shell or a command on a machine."),
     "run": ("gpuctl.cli.run:run", "Push the working tree, run a command, follow its log."),
     "logs": ("gpuctl.cli.run:logs", "Follow a job's log."),
+    "checkpoint": (
+        "gpuctl.cli.checkpoint:checkpoint",
+        "Checkpoints of jobs that outlive machines.",
+    ),
     "push": ("gpuctl.cli.run:push", "Copy the working tree to a machine."),
     "pull": ("gpuctl.cli.run:pull", "Copy files from a machine."),
     "extend": ("gpuctl.cli.machines:extend", "Move the moment at which a machine ends itself."),

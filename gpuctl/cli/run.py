@@ -26,9 +26,11 @@ _DETACHED = 130
 @click.option("--pull", metavar="DIR", help="Copy this remote directory back at the end.")
 @click.option("--down", is_flag=True, help="End the machine when the job has ended.")
 @click.option("--detach", is_flag=True, help="Start it and return.")
+@click.option("--no-restore", is_flag=True, help="Begin without the newest checkpoint.")
 @command
 def run(
     session: Session,
+    *,
     name: str | None,
     argv: tuple[str, ...],
     job: str | None,
@@ -36,12 +38,16 @@ def run(
     pull: str | None,
     down: bool,
     detach: bool,
+    no_restore: bool,
 ) -> int:
     """Push the working tree, run a command, follow its log.
 
-    The job goes on when this terminal closes. Its exit code is passed on; 7 when the cloud took
+    The job goes on when this terminal closes. Where the template has a checkpoint table, its
+    checkpoints are kept under --name (without it, a name made of the command), and the newest one
+    is restored into an empty directory first. Its exit code is passed on; 7 when the cloud took
     the machine back, 125 when gpuctl itself failed.
     """
+    from gpuctl.app import checkpoints as kept
     from gpuctl.app import job as verb
     from gpuctl.app.sync import sync
     from gpuctl.cli.remote import machine_and_argv
@@ -58,6 +64,7 @@ def run(
         source=source,
         exclude=session.settings.sync.exclude,
         environ=_environ(session),
+        keep=kept.keep_of(session.app, machine, job, words, restore=not no_restore),
     )
     try:
         verb.start(session.app, synced, machine, wanted)

@@ -156,6 +156,11 @@ TEMPLATE = Table(
     ),
     Key("subnet", WORD, "Subnet to start in; without it the zone's default."),
     Key("instance_profile", WORD, "AWS instance profile given to the machine."),
+    Key(
+        "service_account",
+        Text(r"[a-z0-9][a-z0-9._-]*@[a-z0-9][a-z0-9.-]+", word="address of a service account"),
+        "Google service account given to the machine, for its bucket alone.",
+    ),
     Key("checkpoint", _CHECKPOINT, "How a job saves itself before its machine ends."),
     Key("setup", TEXT, "Shell command run once on a new machine, as soon as it can be reached."),
     always=True,

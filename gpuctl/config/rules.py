@@ -17,6 +17,7 @@ _ONLY = {
     ("gpu",): "gcp",
     ("vm",): "gcp",
     ("instance_profile",): "aws",
+    ("service_account",): "gcp",
 }
 _TUNNELS = {"eice": "aws", "ssm": "aws", "iap": "gcp"}
 _FORMS = {
@@ -25,6 +26,7 @@ _FORMS = {
     ("gcp", "regions"): r".*[a-z]\d+",
     ("gcp", "zones"): r".*[a-z]\d+-[a-z]",
 }
+_BUCKETS = {"aws": "s3://", "gcp": "gs://"}
 _BOUGHT_APART = {"iops": ("gp3", "io1", "io2"), "throughput": ("gp3",)}
 _CLOUDS = {"aws": "AWS", "gcp": "Google"}
 
@@ -91,6 +93,10 @@ def _foreign(entries: Entries, base: KeyPath, provider: str) -> Iterator[Problem
             if entry is not None and not re.fullmatch(_FORMS[provider, what], place):
                 reason = f"{place!r} is no {what[:-1]} of {_CLOUDS[provider]}"
                 yield from _if_written(entry, (*base, what), reason)
+    bucket = entries.get((*base, "checkpoint", "bucket"))
+    if bucket is not None and not bucket.value.startswith(_BUCKETS[provider]):
+        reason = f"machines of {_CLOUDS[provider]} have keys for {_BUCKETS[provider]} buckets only"
+        yield from _if_written(bucket, (*base, "checkpoint", "bucket"), reason)
     yield from _disk(entries, (*base, "disk"), provider)
 
 

@@ -56,6 +56,8 @@ class Template:
     tunnel: Tunnel = Tunnel.SSH
     subnet: str | None = None
     instance_profile: str | None = None
+    service_account: str | None = None
+    """On Google, what `instance_profile` is on AWS: who the machine is to its bucket."""
     checkpoint: Checkpoint | None = None
     setup: str | None = None
     """A shell command run on the machine once, after it can be reached."""

@@ -228,7 +228,7 @@ def write_manifest(manifest: Manifest) -> bytes:
         ],
     }
     told = {"checkpoint": body, "sha256": hashlib.sha256(_canonical(body)).hexdigest()}
-    return json.dumps(told, indent=1, sort_keys=True).encode() + b"\n"
+    return json.dumps(told, indent=1, sort_keys=True).encode()
 
 
 def read_manifest(data: bytes) -> Manifest:

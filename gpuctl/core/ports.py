@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Protocol
 
 from gpuctl.core.billed import Bill
+from gpuctl.core.checkpoints import Store
 from gpuctl.core.events import Event, Leased
+from gpuctl.core.keeping import Keep
 from gpuctl.core.kinds import Priced
 from gpuctl.core.model import (
     Access,
@@ -229,6 +231,12 @@ class Reach(Protocol):
     def jobs(self, machine: Machine) -> Sequence[str]:
         """The names of the jobs that the machine remembers."""
 
+    def keep(self, machine: Machine, keep: Keep, argv: Sequence[str]) -> tuple[str, ...]:
+        """Put the keeper of checkpoints on the machine; the command that runs argv under it."""
+
+    def kept(self, machine: Machine) -> Store:
+        """What the keeper keeps on the machine itself, copied here. `NotFound` when nothing."""
+
     def armed(self, machine: Machine) -> datetime | None:
         """The deadline the machine itself reports; None = it does not answer (yet)."""
 
@@ -247,6 +255,12 @@ class Clouds(Protocol):
 
     def connect(self, ref: CloudRef) -> Provider:
         """The provider, the same object each time. `Denied` without credentials."""
+
+    def bucket(self, address: str, payer: str | None) -> Store:
+        """The bucket of an address, with the user's (or that client's) own rights.
+
+        UsageProblem for an address of no cloud that is known.
+        """
 
     def costs(self, ref: CloudRef, span: Span) -> Bill:
         """What the account was billed, asked of the cloud itself; each request may cost money.

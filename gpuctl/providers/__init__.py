@@ -12,6 +12,7 @@ from pathlib import Path
 
 from gpuctl.config.model import ClientPolicy, Settings
 from gpuctl.core.billed import Bill, KindOf
+from gpuctl.core.checkpoints import Store
 from gpuctl.core.errors import UsageProblem
 from gpuctl.core.ports import Clock, NewId, Provider, Sleep
 from gpuctl.core.span import Span
@@ -51,6 +52,10 @@ class Cloud:
     """Whether a client has an account of its own there."""
     compressed_boot: bool
     """Whether the first script may be gzip'ed (cloud-init unpacks it)."""
+    scheme: str | None = None
+    """How addresses of its buckets begin, such as `s3`."""
+    bucket: Callable[[Context, str], Store] | None = None
+    """A bucket by its name, for reading."""
     costs: Callable[[Context, Span, KindOf], Bill] | None = None
     """What the account was billed over whole days, where the cloud tells it by API; each call
     may cost money. Optional: None = a bill is read from its files."""

@@ -141,6 +141,8 @@ class Boot:
     project: str = "sandbox-project"
     """Google's project, as its metadata service tells it."""
     tags: Mapping[str, str] = field(default_factory=dict)
+    profile: str | None = None
+    """AWS: the instance profile whose keys the metadata service gives."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

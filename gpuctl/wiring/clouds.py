@@ -7,6 +7,7 @@ from pathlib import Path
 from gpuctl import providers
 from gpuctl.config.model import Settings
 from gpuctl.core.billed import Bill
+from gpuctl.core.checkpoints import Store
 from gpuctl.core.errors import UsageProblem
 from gpuctl.core.events import Leased
 from gpuctl.core.kinds import Kind, Market
@@ -74,6 +75,15 @@ class Accounts:
             if ref not in self._connected:
                 self._connected[ref] = providers.cloud(ref.provider).connect(self._context(ref))
             return self._connected[ref]
+
+    def bucket(self, address: str, payer: str | None) -> Store:
+        """By the scheme of its address."""
+        scheme, _, rest = address.partition("://")
+        for name in providers.names():
+            cloud = providers.cloud(name)
+            if cloud.scheme == scheme and cloud.bucket is not None:
+                return cloud.bucket(self._context(CloudRef(name, payer)), rest.partition("/")[0])
+        raise UsageProblem(f"{address} is no bucket of a cloud that is known")
 
     def costs(self, ref: CloudRef, span: Span) -> Bill:
         """By the cloud's own API; the words of its bill mean what they mean in a file."""

@@ -7,6 +7,9 @@ from pathlib import Path
 
 from gpuctl.config.model import Tunnel
 from gpuctl.config.paths import Paths
+from gpuctl.core.checkpoints import Store
+from gpuctl.core.errors import UsageProblem
+from gpuctl.core.keeping import Keep
 from gpuctl.core.kinds import Kind
 from gpuctl.core.model import Machine, MachineId
 from gpuctl.core.ports import Copied
@@ -19,6 +22,8 @@ from gpuctl.wiring.address import public_addresses
 from gpuctl.wiring.tunnels import proxy
 
 _SSH_PORT = 22
+_STORE = ".gpuctl/checkpoints/store"
+"""Where the keeper keeps checkpoints that have no bucket, below the home directory."""
 _NOWHERE = ("127.0.0.1", 9)
 """The discard port: a machine of the sandbox that is off answers nowhere."""
 _SANDBOX_ADDRESS = "192.0.2.10/32"
@@ -36,6 +41,7 @@ class OpenSsh:
     ) -> None:
         named = environ.get("GPUCTL_SANDBOX")
         self._sandbox = Path(named) if named else None
+        self._environ = environ
         self._paths = paths
         self._tunnel_of = tunnel_of
         self._config = paths.ssh / "config"
@@ -128,6 +134,32 @@ class OpenSsh:
     def jobs(self, machine: Machine) -> Sequence[str]:
         """Those in its home directory."""
         return session.names(self.target(machine))
+
+    def keep(self, machine: Machine, keep: Keep, argv: Sequence[str]) -> tuple[str, ...]:
+        """One file, sent where it is not there yet."""
+        from gpuctl.agent.ship import keeper, order
+        from gpuctl.remote.place import place
+
+        path = place(self.target(machine), "keeper", keeper())
+        endpoint = self._endpoint_of(keep.bucket)
+        return order(path, keep, machine.id.provider, machine.lease or "", endpoint, argv)
+
+    def kept(self, machine: Machine) -> Store:
+        """The machine's own store, below the cache."""
+        from gpuctl.agent.checkpoint.shelf import Folder
+
+        copied = self._paths.cache / "checkpoints" / host_alias(machine)
+        copy.pull(self.target(machine), _STORE, copied)
+        return Folder(str(copied))
+
+    def _endpoint_of(self, bucket: str | None) -> str | None:
+        """Another address of the store than the cloud's own, as the SDKs are told of it."""
+        if (bucket or "").startswith("gs://"):
+            named = self._environ.get("STORAGE_EMULATOR_HOST")
+            if self._sandbox and not named:
+                raise UsageProblem("the sandbox has no Cloud Storage", hint="leave out `bucket`")
+            return named
+        return self._environ.get("AWS_ENDPOINT_URL_S3") or self._environ.get("AWS_ENDPOINT_URL")
 
     def target(self, machine: Machine) -> Target:
         """How OpenSSH gets there."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator
 from typing import BinaryIO, Protocol
 
 from gpuctl.core.checkpoints import Store, Stored
 
 BLOCK = 1 << 18
+_HALF = re.compile(r".*\.(\d{1,9})\.part")
 
 
 class Open(Protocol):
@@ -38,7 +40,10 @@ class Folder:
         self.root = root
 
     def entries(self, prefix: str) -> list[Stored]:
-        """What a killed writer left half written is among them, as `….part`."""
+        """What a killed writer left half written is among them, as `….part`.
+
+        Half a manifest is removed when who wrote it has died: a folder is of one machine.
+        """
         listed = []
         for folder, _, names in os.walk(self.root, onerror=_unless_missing):
             for name in names:
@@ -47,6 +52,9 @@ class Folder:
                 if not key.startswith(prefix):
                     continue
                 try:
+                    if _abandoned(name):
+                        os.unlink(path)
+                        continue
                     there = os.lstat(path)
                 except FileNotFoundError:
                     continue
@@ -130,3 +138,15 @@ def flush(folder: str) -> None:
 def _unless_missing(error: OSError) -> None:
     if not isinstance(error, FileNotFoundError):
         raise error
+
+
+def _abandoned(name: str) -> bool:
+    match = _HALF.fullmatch(name)
+    try:
+        if match is not None:
+            os.kill(int(match.group(1)), 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        pass
+    return False

@@ -87,6 +87,13 @@ class CostExplorer(Protocol):
     def get_cost_and_usage_with_resources(self, **request: Any) -> Reply: ...
 
 
+class Bucket(Protocol):
+    """Where checkpoints lie. Not in SERVICES: its rights are the bucket's own (bucket.py)."""
+
+    def list_objects_v2(self, **request: Any) -> Reply: ...
+    def get_object(self, **request: Any) -> Reply: ...
+
+
 SERVICES: Mapping[str, tuple[type, ...]] = {
     "ec2": (Launcher, Ec2),
     "sts": (Sts,),

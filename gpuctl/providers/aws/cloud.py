@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from gpuctl.config.model import ClientPolicy, Settings
 from gpuctl.core.billed import Bill, KindOf
+from gpuctl.core.checkpoints import Store
 from gpuctl.core.ports import Provider
 from gpuctl.core.span import Span
 from gpuctl.providers import Cloud, Context
@@ -45,6 +46,13 @@ def _costs(context: Context, span: Span, kind_of: KindOf) -> Bill:
     account = connect(_settings(context), clock=context.clock, sleep=context.sleep).account
     client = Clients(make_with_boto3(_settings(context), None)).cost_explorer()
     return costs(client, account, span, context.clock(), kind_of)
+
+
+def _bucket(context: Context, name: str) -> Store:
+    from gpuctl.providers.aws.bucket import S3Bucket  # noqa: PLC0415 - see providers/__init__
+    from gpuctl.providers.aws.client import make_with_boto3  # noqa: PLC0415
+
+    return S3Bucket(make_with_boto3(_settings(context), None), name)
 
 
 def regions(settings: Settings, environ: Mapping[str, str]) -> tuple[str, ...]:
@@ -87,5 +95,7 @@ CLOUD = Cloud(
     in_use=_in_use,
     has_own_account=_has_own_account,
     compressed_boot=True,
+    scheme="s3",
+    bucket=_bucket,
     costs=_costs,
 )

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from gpuctl.config.model import ClientPolicy, Settings
+from gpuctl.core.checkpoints import Store
 from gpuctl.core.ports import Provider
 from gpuctl.providers import Cloud, Context
 
@@ -23,6 +24,12 @@ def _connect(context: Context) -> Provider:
         environ=context.environ,
         cache=context.cache,
     )
+
+
+def _bucket(context: Context, name: str) -> Store:
+    from gpuctl.providers.gcp.bucket import connect_bucket  # noqa: PLC0415 - see providers/__init__
+
+    return connect_bucket(name, context.environ)
 
 
 def zones(settings: Settings) -> tuple[str, ...]:
@@ -53,4 +60,6 @@ CLOUD = Cloud(
     in_use=_in_use,
     has_own_account=_has_own_account,
     compressed_boot=False,
+    scheme="gs",
+    bucket=_bucket,
 )

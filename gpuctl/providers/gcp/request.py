@@ -16,6 +16,8 @@ from gpuctl.providers.gcp.translate import DEADLINE, LEASE, USER, labels_of, reg
 
 DEFAULT_IMAGE = "deeplearning-platform-release/common-cu129-ubuntu-2404-nvidia-580"
 """Image family with NVIDIA's driver, for T4, L4, V100 and A100."""
+STORAGE_SCOPE = "https://www.googleapis.com/auth/devstorage.read_write"
+"""All that a machine's own account may be used for there."""
 SHORTEST = timedelta(seconds=30)
 LONGEST = timedelta(days=120)
 """Google's own bounds of `maxRunDuration`."""
@@ -157,6 +159,8 @@ def new_vm(order: Order, *, name: str, tag: str, keys: str) -> Json:
         "disks": [_boot_disk(order, zone, labels)],
         "networkInterfaces": [_interface(order, zone)],
     }
+    if account := order.settings.get("service_account"):
+        body["serviceAccounts"] = [{"email": account, "scopes": [STORAGE_SCOPE]}]
     if offer.gpu and family_of(offer.type) == "n1":
         kind = f"zones/{zone}/acceleratorTypes/{_accelerator(order)}"
         body["guestAccelerators"] = [{"acceleratorType": kind, "acceleratorCount": offer.gpus}]

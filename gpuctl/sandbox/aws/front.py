@@ -4,6 +4,7 @@ import logging
 import os
 import socket
 import struct
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping
@@ -57,6 +58,7 @@ class Front:
     ) -> None:
         self._clock, self._moto, self._faults = clock, moto, faults
         self._handlers, self._prepare, self._account = handlers, prepare, account
+        self._conditional = threading.Lock()
         self.requests = 0
         """How many have come."""
 
@@ -84,7 +86,7 @@ class Front:
         if signed.service not in READ:
             if signed.key not in KEYS:
                 return write_refusal("iam", Refusal("InvalidClientTokenId"), request_id)
-            return self._moto.pass_on(environ)
+            return self._pass_on(environ)
         body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         try:
             action, params = read(signed.service, environ, body)
@@ -100,6 +102,13 @@ class Front:
         if fault is not None and fault.drop == "after":
             _cut(environ)
         return answer
+
+    def _pass_on(self, environ: dict[str, Any]) -> Answer:
+        """Moto looks and then writes: of two conditional writes at once it would let both win."""
+        if "HTTP_IF_NONE_MATCH" not in environ:
+            return self._moto.pass_on(environ)
+        with self._conditional:
+            return self._moto.pass_on(environ)
 
     def _tried(
         self,

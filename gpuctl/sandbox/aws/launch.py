@@ -205,6 +205,7 @@ class Launches:
             authorized_keys=ask.keys,
             gpu=gpu,
             gpus=gpus,
+            profile=_profile(params),
         )
         self._a.fleet.enter(
             Instance(
@@ -246,6 +247,12 @@ def _forward(call: Call, wanted: Shape) -> Shape:
             f"iamInstanceProfile.{key}",
             "Invalid IAM Instance Profile name",
         ) from None
+
+
+def _profile(params: Shape) -> str | None:
+    given = params.get("IamInstanceProfile") or {}
+    name = given.get("Name") or str(given.get("Arn") or "").rpartition("/")[2]
+    return name or None
 
 
 def _pairs(tags: Mapping[str, str]) -> Sequence[Shape]:

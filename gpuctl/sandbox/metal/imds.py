@@ -79,6 +79,8 @@ class Imds:
         }
         if boot.authorized_keys:
             tree["public-keys/0/openssh-key"] = boot.authorized_keys[0]
+        if boot.profile is not None:
+            tree[f"iam/security-credentials/{boot.profile}"] = self._keys()
         tree |= {f"tags/instance/{name}": value for name, value in self._facts.tags.items()}
         return tree | self._notices()
 
@@ -95,6 +97,21 @@ class Imds:
                 {"noticeTime": rfc3339(rebalance.at)}
             )
         return told
+
+    def _keys(self) -> str:
+        """The dummy keys that the sandbox's own front lets in, as a role's keys look."""
+        now = self._facts.now()
+        return json.dumps(
+            {
+                "Code": "Success",
+                "LastUpdated": rfc3339(now),
+                "Type": "AWS-HMAC",
+                "AccessKeyId": "sandbox",
+                "SecretAccessKey": "sandbox",
+                "Token": "sandbox",
+                "Expiration": rfc3339(now + timedelta(hours=6)),
+            }
+        )
 
     def _identity(self) -> str:
         boot = self._facts.boot
