@@ -81,6 +81,7 @@ def books(events: Iterable[Event]) -> Books:
     armed: dict[str, tuple[datetime, datetime]] = {}
     seen: dict[str, Seen] = {}
     missed: dict[str, list[datetime]] = {}
+    found: dict[str, datetime] = {}
     for fact in facts:
         match fact:
             case Extended():
@@ -91,6 +92,8 @@ def books(events: Iterable[Event]) -> Books:
                 known = seen.get(fact.machine)
                 if known is None or (known.at, known.id) < (fact.at, fact.id):
                     seen[fact.machine] = fact
+            case Missed(found=True):
+                found[fact.machine] = max(found.get(fact.machine, fact.at), fact.at)
             case Missed():
                 missed.setdefault(fact.machine, []).append(fact.at)
             case _:
@@ -109,7 +112,7 @@ def books(events: Iterable[Event]) -> Books:
         unsettled=tuple(intent for intent in intents if intent.id not in settled),
         intents={intent.id: intent for intent in intents},
         seen=seen,
-        missed=_since_seen(missed, seen, facts),
+        missed=_since_seen(missed, found, seen, facts),
         switches=tuple(fact for fact in facts if isinstance(fact, Switch)),
     )
 
@@ -141,9 +144,12 @@ def _lease(
 
 
 def _since_seen(
-    missed: Mapping[str, list[datetime]], seen: Mapping[str, Seen], facts: Iterable[Event]
+    missed: Mapping[str, list[datetime]],
+    found: Mapping[str, datetime],
+    seen: Mapping[str, Seen],
+    facts: Iterable[Event],
 ) -> dict[str, datetime]:
-    last: dict[str, datetime] = {machine: fact.at for machine, fact in seen.items()}
+    last: dict[str, datetime] = {machine: fact.at for machine, fact in seen.items()} | dict(found)
     ends = {fact.usage for fact in facts if isinstance(fact, Ended)}
     for fact in facts:
         if isinstance(fact, Usage) and fact.machine and fact.end is None and fact.id not in ends:

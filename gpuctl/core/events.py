@@ -233,6 +233,8 @@ class Missed(NamedTuple):
     id: str
     machine: str
     at: datetime
+    found: bool | None = None
+    """True = storage of no machine that is shown again: misses before this count no more."""
 
 
 class PricesKnown(NamedTuple):

@@ -367,7 +367,14 @@ PRIVATE: dict[str, tuple[type[Event], tuple[Field, ...]]] = {
             Field("snapshot", "snapshot", _OBJECT),
         ),
     ),
-    "missed": (Missed, (Field("machine", "machine", TEXT), Field("at", "at", _TIME))),
+    "missed": (
+        Missed,
+        (
+            Field("machine", "machine", TEXT),
+            Field("at", "at", _TIME),
+            Field("found", "found", Form(_flag, bool), required=False, null=True),
+        ),
+    ),
     "prices-known": (
         PricesKnown,
         (Field("usage", "usage", TEXT), Field("at", "at", _TIME)),

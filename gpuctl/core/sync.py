@@ -322,6 +322,13 @@ def _of_lost_storage(books: Books, sighting: Sighting) -> Iterator[Event]:
     billed = [b for machine in sighting.machines for b in machine.billed]
     billed += [b for leftover in sighting.leftovers or () for b in leftover.billed]
     standing = {billable.resource for billable in billed}
+    for resource in sorted(standing & books.missed.keys()):
+        yield Missed(
+            id=f"found/{resource}/{format_time(sighting.at)}",
+            machine=resource,
+            at=sighting.at,
+            found=True,
+        )
     for usage in books.open:
         ours = usage.machine is None and usage.session is not None
         listed = (usage.provider, usage.account or "") in sighting.accounts

@@ -219,6 +219,7 @@ def test_the_siblings_that_are_not_public_come_back_and_take_no_unknown_field():
         Armed(id="r1", lease="l1", at=AT, deadline=AT),
         Seen(id="e1", machine="m", at=AT, snapshot={"gpus": 1, "gpu": None}),
         Missed(id="m1", machine="m", at=AT),
+        Missed(id="m2", machine="m", at=AT, found=True),
     ]  # fmt: skip
     for fact in facts:
         assert read_line(write_line(fact)) == fact

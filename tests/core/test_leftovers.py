@@ -74,6 +74,20 @@ def test_storage_that_two_complete_listings_lack_has_ended_and_one_does_not_tell
     assert stretches(book, "vol-9") == [(0, 10, 100)]
 
 
+def test_only_misses_of_storage_in_a_row_count():
+    book = Notebook(lease())
+    book.look(5, leftovers=[LEFT])
+    for minutes in (10, 20, 30):
+        assert kinds(book.look(minutes, leftovers=[])) == [Missed]
+        (again,) = book.look(minutes + 5, leftovers=[LEFT])
+        assert again.found
+        assert book.look(minutes + 6, leftovers=[LEFT]) == []
+    assert kinds(book.look(40, leftovers=[])) == [Missed]
+    assert kinds(book.look(42, leftovers=[])) == [Missed, Ended]
+    (run,) = book.books.usages
+    assert run.end == START + 40 * MINUTE
+
+
 def test_one_that_is_back_is_billed_without_a_gap_and_not_twice():
     book = Notebook(lease())
     book.look(5, leftovers=[LEFT])
