@@ -1013,7 +1013,8 @@ class Daemon:
             stop_at = int(wall_now()) + self.lease.grace_s
             wall("idle: this machine ends at %s unless it is used" % format_time(stop_at))
             self.hook("idle", stop_at)
-        elif verdict == "stop":
+        elif verdict == "stop" and "spot" not in self.notices.current:
+            # What AWS takes back in its first hour is free; what ends itself is not.
             self.power_off("idle for %d s" % (now - self.idle.active_at))
         if verdict != self.verdict:
             self.verdict, self.next_beat = verdict, 0.0

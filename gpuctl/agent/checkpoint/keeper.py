@@ -29,6 +29,8 @@ from gpuctl.core.checkpoints import Damaged, Manifest, found
 FAILED = 125
 """The exit code that says that not the job failed."""
 RETRY_S = 30.0
+DOUBT_S = 10.0
+"""A directory that is not complete for so long will hardly become so: that is told."""
 PASSED_ON = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 
 
@@ -80,7 +82,7 @@ class Keeper:
         self.next_save = 0.0
         self.hinted: set[str] = set()
         self.warned = 0
-        self.told_others: dict[str, str] = {}
+        self.doubted: dict[str, tuple[str, float]] = {}
         self.end: End | None = None
         self.hook_until = 0.0
         self.hook: subprocess.Popen[bytes] | None = None
@@ -208,13 +210,22 @@ class Keeper:
             self.start(newest)
 
     def look(self) -> Complete | None:
-        """The newest complete checkpoint; what does not count is told once."""
+        """The newest complete checkpoint; what stays in doubt is told once."""
         self.seen = survey(self.folder, self.renames.seen())
-        for name, why in self.seen.others.items():
-            if self.told_others.get(name) != why and why != "it is still written to":
-                say("%s does not count as a checkpoint: %s" % (name, why))
-                self.told_others[name] = why
+        self.tell_others(DOUBT_S)
         return self.seen.newest
+
+    def tell_others(self, after: float) -> None:
+        """Say what does not count, once, when it stays so."""
+        now = time.monotonic()
+        for name, why in self.seen.others.items():
+            before, since = self.doubted.get(name, ("", now))
+            if before != why:
+                since = now
+            if now - since >= after:
+                say("%s does not count as a checkpoint: %s" % (name, why))
+                since = float("inf")
+            self.doubted[name] = (why, since)
 
     # --- saving -------------------------------------------------------------------------------
 
@@ -337,6 +348,7 @@ class Keeper:
             tries -= 1
         if self.work is not None:
             self.work.join()
+        self.tell_others(0.0)
         if self.error is not None:
             say("the last checkpoint is not safe: %s" % self.error)
         self.write_state()

@@ -81,7 +81,7 @@ class Folder:
     def create(self, key: str, data: bytes) -> bool:
         """By a second name for the file: the file system lets one alone have it."""
         path = self._path(key)
-        part = "%s.%d.part" % (path, os.getpid())
+        part = "%s.%s.%d.part" % (path, os.urandom(4).hex(), os.getpid())
         pieces = [data]
         self._write(part, lambda: pieces.pop() if pieces else b"")
         try:

@@ -156,6 +156,8 @@ _TABLE: dict[Next, tuple[str, ...]] = {
         "InvalidSubnetID.NotFound",
         "InvalidSubnetID.Malformed",
         "InvalidVpcID.NotFound",
+        "NoSuchBucket",
+        "NoSuchKey",
         "InvalidVolume.NotFound",
         "InvalidSnapshot.NotFound",
         "InvalidAllocationID.NotFound",
