@@ -139,6 +139,9 @@ def pages(root: Path) -> dict[Path, str]:
     policy = _from_code("gpuctl.providers.aws.policy", "policy")
     if callable(policy):
         found[root / "docs/aws-policy.json"] = iam_policy(policy())
+    setup = _from_code("gpuctl.providers.aws.policy", "setup_policy")
+    if callable(setup):
+        found[root / "docs/aws-setup-policy.json"] = iam_policy(setup())
     permissions = _from_code("gpuctl.providers.gcp.role", "PERMISSIONS")
     if isinstance(permissions, tuple):
         found[root / "docs/gcp-role.yaml"] = custom_role(permissions)

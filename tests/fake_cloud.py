@@ -121,6 +121,8 @@ class FakeCloud:
     """Type -> code of the quota that is used up."""
     denied: bool = False
     launch_error: BaseException | None = None
+    uninsured: str | None = None
+    """Why the cloud would not end a machine that hangs; None = it would."""
     crash_after_launch: BaseException | None = None
     stop_error: GpuctlError | None = None
     lost_answers: int = 0

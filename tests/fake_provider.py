@@ -271,6 +271,13 @@ class FakeProvider:
         self.cloud.call(f"deadline {machine.native}")
         self.cloud.vm(machine.native).deadline = deadline
 
+    def insure(self, machine: MachineId, deadline: datetime) -> str | None:
+        self.cloud.call(f"insure {machine.native} {deadline:%dT%H:%M}")
+        return self.cloud.uninsured
+
+    def prepare(self) -> Sequence[str]:
+        return ()
+
     def host_keys(self, machine: MachineId) -> Sequence[str]:
         return [f"ssh-ed25519 {machine.native}"]
 

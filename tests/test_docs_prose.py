@@ -238,7 +238,7 @@ def test_the_records_of_the_ledger_are_all_told():
 
 def test_the_rights_in_the_pages_are_those_of_the_code():
     written = generate.pages(ROOT)
-    for name in ("docs/aws-policy.json", "docs/gcp-role.yaml"):
+    for name in ("docs/aws-policy.json", "docs/aws-setup-policy.json", "docs/gcp-role.yaml"):
         assert (ROOT / name).read_text(encoding="utf-8") == written[ROOT / name]
 
 

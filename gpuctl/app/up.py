@@ -9,6 +9,7 @@ from fractions import Fraction
 
 from gpuctl.app import App
 from gpuctl.app.fleet import Shown, owner, show
+from gpuctl.app.insure import insured
 from gpuctl.app.launch import NothingStarted, Overtaken, attempt_of, launch
 from gpuctl.app.plan import Attempt, Plan, make_plan
 from gpuctl.app.pricing import record_prices
@@ -170,8 +171,11 @@ def _already(app: App, asked: Asked, synced: Synced, machine: Machine) -> Up:
         )
     app.progress.note(f"{machine.name} is up already")
     ref = synced.ref_of(machine)
-    if not asked.detach:
-        machine = wait_until_ready(app, ref, machine)
+    # Again: whoever started it may have been killed before this.
+    ours = machine.install == app.ledger.install
+    with insured(app, ref, machine, machine.deadline if ours else None):
+        if not asked.detach:
+            machine = wait_until_ready(app, ref, machine)
     return Up(machine=_shown(app, machine, ref), attempts=(), existed=True)
 
 
@@ -204,10 +208,11 @@ def _try_offers(
     if not confirm(plan) or asked.dry_run:
         return Up(machine=None, attempts=plan.skipped, plan=plan)
     machine, attempts = launch(app, plan, synced.books.intents)
-    if not asked.detach:
-        machine = wait_until_ready(app, ref, machine)
-        if plan.adopted is None:
-            set_up(app, asked.template, machine)
+    with insured(app, ref, machine, machine.deadline):
+        if not asked.detach:
+            machine = wait_until_ready(app, ref, machine)
+    if not asked.detach and plan.adopted is None:
+        set_up(app, asked.template, machine)
     return Up(machine=_shown(app, machine, ref), attempts=tuple(attempts), plan=plan)
 
 

@@ -24,19 +24,31 @@ from gpuctl.core.errors import GpuctlError, UsageProblem
 @click.option("--aws-profile", metavar="PROFILE", help="The AWS profile to use, by name.")
 @click.option("--gcp-project", metavar="ID", help="The Google project that pays.")
 @click.option("--non-interactive", is_flag=True, help="Ask nothing; what no flag says is left out.")
+@click.option(
+    "--reaper/--no-reaper",
+    default=None,
+    help="Have AWS end a machine that hangs: makes one IAM role.",
+)
 @click.option("--undo", is_flag=True, help="Remove what gpuctl made in the clouds.")
 @asks
 @command
-def init(session: Session, undo: bool, **flags: Any) -> int:
-    """Set up this computer: writes config.toml and ./gpuctl.toml, and nothing in a cloud.
+def init(session: Session, undo: bool, reaper: bool | None, **flags: Any) -> int:
+    """Set up this computer: writes config.toml and ./gpuctl.toml.
 
-    What is there already is kept. Credentials stay where the AWS and Google SDKs keep them.
+    What is there already is kept. Credentials stay where the AWS and Google SDKs keep them. In a
+    cloud nothing is made but, after a question or with --reaper, the role by which AWS ends a
+    machine whose guest hangs; with --reaper and nothing else to write, that alone.
     """
+    from gpuctl.cli import reaper as role
+
     if undo:
         from gpuctl.cli.undo import undo as verb
 
         return verb(session)
-    _say_found(session)
+    settled = session.paths.config.exists() or not session.stdin_is_terminal
+    if reaper and settled and not any(flags.values()):
+        return role.make(session)
+    on_aws = _say_found(session)
     with _settings_file(session) as said:
         quiet = flags.pop("non_interactive") or session.yes
         answers = flags if quiet else _asked(session, flags)
@@ -46,6 +58,10 @@ def init(session: Session, undo: bool, **flags: Any) -> int:
         said.extend(plan.write(session))
     for line in said:
         click.echo(line, err=True)
+    if reaper:
+        role.make(session)
+    elif reaper is None and on_aws:
+        role.offer(session, ask=session.stdin_is_terminal and not quiet)
     click.echo("Next: gpuctl doctor. To see it without spending: gpuctl sandbox demo", err=True)
     return 0
 
@@ -212,7 +228,8 @@ def _ask(question: str, default: str | None = None) -> str | None:
     return answer.strip() or None
 
 
-def _say_found(session: Session) -> None:
+def _say_found(session: Session) -> bool:
+    """What there is to sign in with; whether it is AWS."""
     from gpuctl.cli import surroundings
     from gpuctl.cli.ssh_config import home_of
 
@@ -232,6 +249,7 @@ def _say_found(session: Session) -> None:
         click.echo(f"Google  {credentials}, project {gcp.project or 'not set'}", err=True)
     else:
         click.echo("Google  nothing: gcloud auth application-default login", err=True)
+    return aws.found
 
 
 def _may_point_here(session: Session, project: str) -> None:

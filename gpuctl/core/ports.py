@@ -115,6 +115,16 @@ class Provider(Protocol):
     def move_deadline(self, machine: MachineId, deadline: datetime) -> None:
         """Record a new deadline where the machine and other laptops can read it."""
 
+    def insure(self, machine: MachineId, deadline: datetime) -> str | None:
+        """Have the cloud itself end the machine soon after its deadline, though its guest hangs.
+
+        None = it will; else why it will not, in words. `move_deadline` moves that too, `stop`
+        takes it back. Done again it holds once, for the latest deadline.
+        """
+
+    def prepare(self) -> Sequence[str]:
+        """Make in the account, once, what `insure` needs; what was made, in words."""
+
     def host_keys(self, machine: MachineId) -> Sequence[str]:
         """Public SSH host keys the cloud vouches for (`ssh-ed25519 AAAA…`); () = not known."""
 

@@ -6,6 +6,7 @@ import tomllib
 import pytest
 
 from gpuctl.cli import surroundings
+from gpuctl.core.errors import Denied
 from gpuctl.core.kinds import Market, State
 from gpuctl.core.model import Machine, MachineId
 from tests.cli.clouds import Account, Clouds
@@ -202,3 +203,65 @@ def test_undo_where_nothing_was_made(desk):
     desk.clouds = Clouds(Account())
 
     assert "nothing of gpuctl's" in desk.ok("init", "--undo")
+
+
+class Preparing(Account):
+    """An account in which the reaper's role can be made, or not."""
+
+    error = None
+
+    def prepare(self):
+        if self.error is not None:
+            raise self.error
+        if self.made:
+            return ()
+        self.made.append(self.thing("gpuctl-reaper"))
+        return ("role gpuctl-reaper",)
+
+
+KEYS = {"AWS_ACCESS_KEY_ID": "AK", "AWS_REGION": "us-east-2"}
+ANSWERS = "acme\nvision\nEUR\n15%\n\n"
+
+
+@pytest.mark.parametrize(("answer", "made"), [("\n", 1), ("y\n", 1), ("n\n", 0)])
+def test_on_a_terminal_the_reaper_is_offered(desk, answer, made):
+    desk.clouds = Clouds(Preparing())
+    result = desk("init", terminal=True, answers=ANSWERS + answer, **KEYS)
+    assert result.exit_code == 0, result.output
+    assert "one IAM role" in result.stderr
+    assert len(desk.clouds.only.made) == made
+
+
+def test_without_aws_nothing_is_offered(desk):
+    desk.clouds = Clouds(Preparing())
+    assert "IAM" not in desk("init", terminal=True, answers=ANSWERS).stderr
+
+
+def test_with_no_question_it_is_made_only_when_it_is_named(desk):
+    desk.clouds = Clouds(Preparing())
+    assert "gpuctl init --reaper" in desk("init", *ACME, **KEYS).stderr
+    assert "reaper" not in desk("init", *ACME, "--no-reaper", **KEYS).stderr
+    assert desk.clouds.only.made == []
+
+    assert "aws: made role gpuctl-reaper" in desk("init", "--reaper", **KEYS).stderr
+    assert "nothing was missing" in desk("init", "--reaper", **KEYS).stderr
+    assert len(desk.clouds.only.made) == 1
+
+
+def test_the_files_are_written_though_the_role_could_not_be_made(desk):
+    desk.clouds = Clouds(Preparing())
+    desk.clouds.only.error = Denied("not allowed: iam:CreateRole")
+
+    result = desk("init", terminal=True, answers=ANSWERS + "y\n", **KEYS)
+    assert result.exit_code == 0, result.output
+    assert "docs/aws-setup-policy.json" in result.stderr
+    assert desk.config.exists()
+
+    said = desk.refused("init", "--reaper", code=1, **KEYS)
+    assert "not allowed: iam:CreateRole" in said
+
+
+def test_a_reaper_for_no_account(desk):
+    desk.clouds = Clouds(Preparing())
+    desk.clouds.accounts = list
+    assert "no cloud account" in desk.refused("init", "--reaper")

@@ -1,4 +1,4 @@
-"""Nothing is left running, by the real program on the embedded clouds: a lost ledger."""
+"""Nothing is left running, by the real program on emulated clouds: lost ledgers, hung guests."""
 
 import os
 import shutil
@@ -17,7 +17,7 @@ from gpuctl.sandbox.state import SandboxState, environment
 
 from .program import Program, write_config
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
 
 @pytest.fixture(scope="module")
@@ -143,3 +143,27 @@ def test_of_several_installations_one_must_be_named(
     assert [lease["name"] for lease in done["leases"]] == ["second"]
     assert done["install"] == install
     later("down", "second")
+
+
+def test_a_machine_whose_guest_hangs_is_ended_by_aws(gpuctl: Program, control: Control) -> None:
+    said = gpuctl("up", "bare", "-p", "acme/vision", "-y", "--detach", "--ttl", "1h").err
+    assert "nothing ends it at its deadline: gpuctl init --reaper" in said
+    gpuctl("down", "bare")
+    assert "made role gpuctl-reaper" in gpuctl("init", "--reaper").err
+    gpuctl("up", "-p", "acme/vision", "-y", "--ttl", "1h")
+    control.gpu("vision-1", busy=True)
+    for unit in ("gpuctl-deadline.timer", "gpuctl-agent.service"):
+        gpuctl("ssh", "vision-1", "--", "systemctl", "stop", unit)
+    gpuctl("sandbox", "advance", "70m")
+    assert [m["state"] for m in gpuctl("ps", "--json").json["machines"]] == ["running"]
+
+    gpuctl("sandbox", "advance", "10m")
+
+    assert gpuctl("ps", "--json").json["machines"] == []
+    told, really = billed(gpuctl), truth(control)
+    for resource, length in told.items():
+        assert max(really[resource], 60) - length in (0, 1)
+    (one,) = (i for i in control.truth()["aws"]["instances"] if i["tags"]["Name"] == "vision-1")
+    assert 75 * 60 - 5 <= seconds(one["started"], one["ended"]) <= 76 * 60
+    assert gpuctl("audit", "--json").json["findings"] == []
+    assert "gpuctl-reaper" in gpuctl("init", "--undo", "-y").out

@@ -464,6 +464,21 @@ class ProviderContract:
         keys = provider.host_keys(started(provider, order, world).id)
         assert all(key.startswith(("ssh-", "ecdsa-")) for key in keys)
 
+    # -- the end that the cloud itself arranges
+
+    def test_a_machine_is_insured_as_often_as_it_is_asked_for(
+        self, provider: Provider, order: Order, world: World
+    ) -> None:
+        provider.prepare()
+        assert provider.prepare() == ()
+        machine = provider.start(order)
+        world.settle()
+        assert provider.insure(machine.id, order.deadline) is None
+        assert provider.insure(machine.id, order.deadline) is None
+        provider.stop(machine.id, Down.DELETE)
+        world.settle()
+        assert world.running() == 0
+
     # -- leftovers, checks, footprint
 
     def test_what_others_left_is_seen_and_never_removed(

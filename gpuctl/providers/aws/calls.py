@@ -87,6 +87,30 @@ class CostExplorer(Protocol):
     def get_cost_and_usage_with_resources(self, **request: Any) -> Reply: ...
 
 
+class Scheduler(Protocol):
+    """Schedules that end machines."""
+
+    def create_schedule(self, **request: Any) -> Reply: ...
+    def update_schedule(self, **request: Any) -> Reply: ...
+    def delete_schedule(self, **request: Any) -> Reply: ...
+    def list_schedules(self, **request: Any) -> Reply: ...
+
+
+class Roles(Protocol):
+    """Whether the role of those schedules is there."""
+
+    def get_role(self, **request: Any) -> Reply: ...
+
+
+class RoleMaker(Protocol):
+    """Making and removing it: `init --reaper` and `init --undo` alone."""
+
+    def create_role(self, **request: Any) -> Reply: ...
+    def put_role_policy(self, **request: Any) -> Reply: ...
+    def delete_role_policy(self, **request: Any) -> Reply: ...
+    def delete_role(self, **request: Any) -> Reply: ...
+
+
 class Bucket(Protocol):
     """Where checkpoints lie. Not in SERVICES: its rights are the bucket's own (bucket.py)."""
 
@@ -102,5 +126,10 @@ SERVICES: Mapping[str, tuple[type, ...]] = {
     "cloudtrail": (CloudTrail,),
     "servicequotas": (ServiceQuotas,),
     "ce": (CostExplorer,),
+    "scheduler": (Scheduler,),
+    "iam": (Roles,),
 }
 """IAM's name of a service -> the Protocols of the calls made to it."""
+
+SETUP: Mapping[str, tuple[type, ...]] = {"iam": (RoleMaker,)}
+"""The same for what is done once: kept out of the policy of every day."""

@@ -17,6 +17,9 @@ from gpuctl.providers.aws.calls import (
     Launcher,
     Pricing,
     Reply,
+    RoleMaker,
+    Roles,
+    Scheduler,
     ServiceQuotas,
     Ssm,
     Sts,
@@ -76,6 +79,18 @@ class Clients:
     def cost_explorer(self) -> CostExplorer:
         """What the account was billed: one endpoint for all regions."""
         return cast(CostExplorer, self._client("ce", PRICE_LIST_REGION))
+
+    def scheduler(self, region: str) -> Scheduler:
+        """EventBridge Scheduler."""
+        return cast(Scheduler, self._client("scheduler", region))
+
+    def roles(self) -> Roles:
+        """IAM, to look: one endpoint for all regions."""
+        return cast(Roles, self._client("iam", PRICE_LIST_REGION))
+
+    def role_maker(self) -> RoleMaker:
+        """IAM, to make."""
+        return cast(RoleMaker, self._client("iam", PRICE_LIST_REGION))
 
     def _client(self, service: str, region: str, attempts: int = READ_ATTEMPTS) -> object:
         key = (service, region, attempts)

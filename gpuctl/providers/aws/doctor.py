@@ -7,7 +7,7 @@ from gpuctl.core.errors import Denied, GpuctlError, NotFound
 from gpuctl.core.kinds import Market
 from gpuctl.core.model import Check, Offer, Want
 from gpuctl.core.ports import Clock
-from gpuctl.providers.aws import offers
+from gpuctl.providers.aws import offers, reaper
 from gpuctl.providers.aws.client import Clients, part
 from gpuctl.providers.aws.errors import translated
 from gpuctl.providers.aws.gpus import family_of
@@ -25,7 +25,7 @@ def checks(
     who, account = credentials(clients, settings)
     if account is None:
         return (who,)
-    found = [who, tags_active()]
+    found = [who, reaper.check(clients), tags_active()]
     if want is not None:
         found.extend(_of_want(clients, settings, want, account, clock))
     return tuple(found)

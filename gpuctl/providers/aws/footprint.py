@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from gpuctl.core.model import Footprint
-from gpuctl.providers.aws import tags
+from gpuctl.providers.aws import reaper, tags
 from gpuctl.providers.aws.client import Clients, pages
 from gpuctl.providers.aws.errors import refusal_of, sdk_errors, translated
 from gpuctl.providers.aws.parallel import each, together
@@ -15,7 +15,7 @@ KEY = "key-pair"
 
 
 def footprint(clients: Clients, settings: AwsSettings, account: str) -> Sequence[Footprint]:
-    """Security groups and key pairs of this installation, in the configured regions."""
+    """Security groups and key pairs of this installation, in the configured regions; its role."""
     ours = [tags.tagged(tags.INSTALL, settings.install)]
 
     def of_region(region: str) -> list[Footprint]:
@@ -31,20 +31,22 @@ def footprint(clients: Clients, settings: AwsSettings, account: str) -> Sequence
             for id_, what in found
         ]
 
-    return [one for found in each(settings.regions, of_region) for one in found]
+    found = [one for made in each(settings.regions, of_region) for one in made]
+    return [*found, *reaper.laid(clients, settings, account)]
 
 
 def erase(clients: Clients, thing: Footprint) -> None:
     """Removes one; one that is gone is no error. Busy while a machine still uses a group."""
-    ec2 = clients.ec2(thing.region)
     try:
         if thing.what == GROUP:
-            ec2.delete_security_group(GroupId=thing.resource)
+            clients.ec2(thing.region).delete_security_group(GroupId=thing.resource)
         elif thing.what == KEY:
-            ec2.delete_key_pair(KeyName=thing.resource)
+            clients.ec2(thing.region).delete_key_pair(KeyName=thing.resource)
+        elif thing.what == reaper.REAPER:
+            reaper.lift(clients)
         else:
             raise ValueError(f"{thing.resource}: nothing is known of how to erase a {thing.what}")
     except sdk_errors() as error:
-        if not refusal_of(error).code.endswith(".NotFound"):
+        if not refusal_of(error).code.endswith((".NotFound", "NoSuchEntity")):
             with translated(f"erasing {thing.resource}", effect=True):
                 raise

@@ -13,7 +13,7 @@ from gpuctl.core.kinds import Kind, Market
 from gpuctl.core.model import Billable, Leftover
 from gpuctl.core.ports import Clock
 from gpuctl.core.span import format_time, parse_time, utc
-from gpuctl.providers.aws import access, spot, tags, translate
+from gpuctl.providers.aws import access, reaper, spot, tags, translate
 from gpuctl.providers.aws.client import Clients, pages
 from gpuctl.providers.aws.errors import refusal_of, sdk_errors, translated
 from gpuctl.providers.aws.parallel import attempts, together
@@ -278,6 +278,9 @@ def remove(clients: Clients, leftover: Leftover) -> None:
         raise ValueError(f"{leftover.resource} was not made by this installation")
     if leftover.what == DATA_VOLUME:
         raise ValueError(f"{leftover.resource} holds a project's data: {leftover.fix}")
+    if leftover.what == reaper.SCHEDULE:
+        reaper.disarm(clients, leftover.region, leftover.resource)
+        return
     try:
         _remove(clients, leftover.region, leftover.what, leftover.resource)
     except sdk_errors() as error:

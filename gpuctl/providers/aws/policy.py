@@ -4,18 +4,21 @@ Reading is allowed everywhere. Making is allowed only with our tags, ending and 
 what carries them, and retagging only of a few keys: else CreateTags would be a way to call any
 instance ours and terminate it. There is no IAM condition on the address of an ingress rule, so
 access.py holds that line. Longer than an inline policy may be: attach it as a managed one.
+
+Whoever may write a role's rights and pass it on has all rights. So making the reaper's role is in a
+policy of its own, for `init --reaper` alone, and the daily one may only pass that role on.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gpuctl.providers.aws import tags
-from gpuctl.providers.aws.calls import SERVICES
+from gpuctl.providers.aws import reaper, tags
+from gpuctl.providers.aws.calls import SERVICES, SETUP
 
 MANAGED_POLICY_LIMIT = 6144
 """Characters without white space that AWS takes."""
 
-_READS = ("describe_", "get_", "lookup_")
+_READS = ("describe_", "get_", "list_", "lookup_")
 _MAKES = ("create_security_group", "create_volume", "import_key_pair")
 _LAUNCH = ("run_instances",)
 _TAG = ("create_tags",)
@@ -41,10 +44,15 @@ _MAKERS = (
     "ImportKeyPair",
     "AuthorizeSecurityGroupIngress",
 )
+_SCHEDULES = ("create_schedule", "delete_schedule", "update_schedule")
+_HAND_ON = "iam:PassRole"
 _ARN = "arn:aws:ec2:*:*"
+_ROLE = f"arn:aws:iam::*:role/{reaper.ROLE}"
 
 
-def calls() -> Mapping[str, tuple[str, ...]]:
+def calls(
+    services: Mapping[str, tuple[type, ...]] = SERVICES,
+) -> Mapping[str, tuple[str, ...]]:
     """Every call, by the service's name in IAM, as the SDK names it."""
     return {
         service: tuple(
@@ -55,7 +63,7 @@ def calls() -> Mapping[str, tuple[str, ...]]:
                 if not name.startswith("_")
             )
         )
-        for service, protocols in SERVICES.items()
+        for service, protocols in services.items()
     }
 
 
@@ -65,8 +73,19 @@ def action(service: str, call: str) -> str:
 
 
 def actions() -> frozenset[str]:
-    """Every action that gpuctl needs."""
-    return frozenset(action(service, call) for service, names in calls().items() for call in names)
+    """Every action that gpuctl needs every day."""
+    return frozenset(
+        [_HAND_ON, *(action(service, call) for service, names in calls().items() for call in names)]
+    )
+
+
+def setup_policy() -> Mapping[str, Any]:
+    """What `init --reaper` and its `--undo` need besides, once: the reaper's role, by name."""
+    names = [action(service, call) for service, names in calls(SETUP).items() for call in names]
+    return {
+        "Version": "2012-10-17",
+        "Statement": [_allow("MakeTheReapersRole", [*names, "iam:TagRole"], [_ROLE])],
+    }
 
 
 def policy(*, profile_role: str | None = None) -> Mapping[str, Any]:
@@ -138,12 +157,21 @@ def policy(*, profile_role: str | None = None) -> Mapping[str, Any]:
             _named(("authorize_security_group_ingress",)),
             [f"{_ARN}:security-group-rule/*"],
         ),
+        _allow(
+            "ScheduleTheEndOfOurs",
+            [action("scheduler", name) for name in _SCHEDULES],
+            [f"arn:aws:scheduler:*:*:schedule/default/{reaper.name_of('', '')[:-1]}*"],
+        ),
+        _allow(
+            "GiveSchedulesTheReapersRole",
+            [_HAND_ON],
+            [_ROLE],
+            {"StringEquals": {"iam:PassedToService": "scheduler.amazonaws.com"}},
+        ),
     ]
     if profile_role is not None:
         passing = {"StringEquals": {"iam:PassedToService": "ec2.amazonaws.com"}}
-        statements.append(
-            _allow("GiveMachinesTheirRole", ["iam:PassRole"], [profile_role], passing)
-        )
+        statements.append(_allow("GiveMachinesTheirRole", [_HAND_ON], [profile_role], passing))
     return {"Version": "2012-10-17", "Statement": statements}
 
 

@@ -36,6 +36,7 @@ from gpuctl.providers.aws import (
     machines,
     offers,
     prices,
+    reaper,
     spot,
     tags,
     translate,
@@ -142,8 +143,9 @@ class AwsProvider:
         return ending.evidence(self._clients, machine.region, machine.native, self._clock)
 
     def leftovers(self) -> Sequence[Leftover]:
-        """In every region the account may use, configured or not."""
-        return leftovers.find_leftovers(self._clients, self._settings, self.account, self._clock)
+        """In every region the account may use, configured or not; orphaned schedules, too."""
+        found = leftovers.find_leftovers(self._clients, self._settings, self.account, self._clock)
+        return [*found, *reaper.orphans(self._clients, self._settings, self.account)]
 
     def remove(self, leftover: Leftover) -> None:
         """Ends one leftover of ours."""
@@ -158,7 +160,11 @@ class AwsProvider:
         _admit(self._clients, self._settings, machine, access)
 
     def move_deadline(self, machine: MachineId, deadline: datetime) -> None:
-        """Rewrites the deadline's tag, which the machine reads from its metadata service."""
+        """The schedule that ends it, then the tag, which its metadata service shows the machine.
+
+        In this order: a machine that was told of more time must not be ended for the old one.
+        """
+        reaper.move(self._clients, self._settings, self.account, machine, deadline)
         with translated(f"moving the deadline of {machine.native}", effect=True):
             self._clients.ec2(machine.region).create_tags(
                 Resources=[machine.native],
@@ -169,12 +175,20 @@ class AwsProvider:
         """From the console output."""
         return console.host_keys(self._clients, machine)
 
+    def insure(self, machine: MachineId, deadline: datetime) -> str | None:
+        """A schedule of EventBridge's, one call; see reaper.py."""
+        return reaper.arm(self._clients, self._settings, self.account, machine, deadline)
+
+    def prepare(self) -> Sequence[str]:
+        """Makes the role of those schedules."""
+        return reaper.lay(self._clients, self._settings, self.account)
+
     def checks(self, want: Want | None) -> Sequence[Check]:
         """Credentials, types, quotas."""
         return doctor.checks(self._clients, self._settings, want, self._clock)
 
     def footprint(self) -> Sequence[Footprint]:
-        """Security groups and key pairs of this installation."""
+        """Security groups, key pairs and the reaper's role of this installation."""
         return footprint.footprint(self._clients, self._settings, self.account)
 
     def erase(self, footprint_: Footprint) -> None:
@@ -189,6 +203,9 @@ class AwsProvider:
         return launched is not None and self._clock() - launched < _YOUNG
 
     def _tidy(self, machine: MachineId) -> None:
+        name = reaper.name_of(self._settings.install, machine.native)
+        with suppress(GpuctlError):
+            reaper.disarm(self._clients, machine.region, name)
         lease, _ = _lease_and_group(self._clients, machine)
         if lease is not None:
             spot.cancel_open_requests(self._clients, machine.region, lease)

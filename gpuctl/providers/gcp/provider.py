@@ -200,6 +200,15 @@ class GcpProvider:
         items = ((found or {}).get("queryValue") or {}).get("items") or ()
         return tuple(f"{item['key']} {item['value']}" for item in items if item.get("value"))
 
+    def insure(self, machine: MachineId, deadline: datetime) -> str | None:
+        """See `Provider.insure`: `maxRunDuration` does, since before the VM ran."""
+        del machine, deadline
+        return None
+
+    def prepare(self) -> Sequence[str]:
+        """See `Provider.prepare`. Nothing is needed."""
+        return ()
+
     def checks(self, want: Want | None) -> Sequence[Check]:
         """See `Provider.checks`."""
         return tuple(Doctor(self._compute, self._offers, self._book).checks(want))

@@ -24,6 +24,7 @@ from gpuctl.sandbox.aws.market import Market
 from gpuctl.sandbox.aws.pricelist import PriceList
 from gpuctl.sandbox.aws.prices import SpotPrices
 from gpuctl.sandbox.aws.quotas import Quotas
+from gpuctl.sandbox.aws.schedules import Schedules
 from gpuctl.sandbox.aws.spot import SpotHistory, SpotRequests
 from gpuctl.sandbox.aws.tokens import Tokens
 from gpuctl.sandbox.aws.trail import Trail
@@ -54,6 +55,7 @@ class AwsCloud:
         self._images = Images(clock, self._inside, self._moto)
         self._firewall = Firewall(clock, self._inside)
         self._fleet = Fleet(clock, metal, self._inside, self._spot, self._trail, self._disks)
+        self._schedules = Schedules(clock, self._inside, self._fleet, self._trail, account)
         self._launches = Launches(
             Account(
                 clock=clock,
@@ -99,6 +101,7 @@ class AwsCloud:
             faults=self._faults,
             handlers=self._handlers(),
             prepare=self._images.stock,
+            schedules=self._schedules,
             account=self._account,
         )
         self.reset()
@@ -124,6 +127,7 @@ class AwsCloud:
         """An empty account again: no instances, no faults, usual quotas, offers and prices."""
         with self._clock.lock:
             self._fleet.reset()
+            self._schedules.reset()
             self._moto.reset()
             for part in (
                 self._spot, self._disks, self._images, self._firewall, self._tokens,

@@ -14,6 +14,7 @@ from botocore.model import OperationNotFoundError
 
 from gpuctl.sandbox.aws.faults import Fault, Faults
 from gpuctl.sandbox.aws.refusals import Refusal, no_access, not_authorized
+from gpuctl.sandbox.aws.schedules import Schedules, action_of
 from gpuctl.sandbox.aws.wire import (
     Answer,
     Call,
@@ -54,9 +55,11 @@ class Front:
         faults: Faults,
         handlers: Mapping[str, Handler],
         prepare: Callable[[str], None],
+        schedules: Schedules,
         account: str,
     ) -> None:
         self._clock, self._moto, self._faults = clock, moto, faults
+        self._schedules = schedules
         self._handlers, self._prepare, self._account = handlers, prepare, account
         self._conditional = threading.Lock()
         self.requests = 0
@@ -86,6 +89,8 @@ class Front:
         if signed.service not in READ:
             if signed.key not in KEYS:
                 return write_refusal("iam", Refusal("InvalidClientTokenId"), request_id)
+            if signed.service == "scheduler":
+                return self._scheduled(environ, request_id)
             return self._pass_on(environ)
         body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         try:
@@ -101,6 +106,22 @@ class Front:
         answer = self._tried(signed, action, params, environ, body, request_id)
         if fault is not None and fault.drop == "after":
             _cut(environ)
+        return answer
+
+    def _scheduled(self, environ: dict[str, Any], request_id: str) -> Answer:
+        """Moto keeps the schedules; they are run by the sandbox's clock."""
+        body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+        action = action_of(environ)
+        with self._clock.lock:
+            self._clock.run_due()
+            try:
+                if action in self._faults.denied:
+                    raise no_access("scheduler", action, self._account)
+                self._schedules.check(action, body)
+            except Refusal as refusal:
+                return write_refusal("scheduler", refusal, request_id)
+            answer = self._moto.pass_on(environ, body)
+            self._schedules.follow()
         return answer
 
     def _pass_on(self, environ: dict[str, Any]) -> Answer:

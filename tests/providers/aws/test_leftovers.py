@@ -166,7 +166,8 @@ def test_every_enabled_region_is_asked_once(rig: Rig, monkeypatch: pytest.Monkey
     assert provider.account
     rig.sent.clear()
     provider.leftovers()
-    assert rig.sent.total() == 1 + 8 * len(regions)
+    assert rig.sent.total() == 1 + 8 * len(regions) + rig.sent["ListSchedules"]
+    assert rig.sent["ListSchedules"] == len(rig.settings().regions)
 
 
 def test_footprint_is_this_installations_only(rig: Rig) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import boto3
 
 from gpuctl.providers.aws import policy
-from gpuctl.providers.aws.calls import SERVICES
+from gpuctl.providers.aws.calls import SERVICES, SETUP
 
 PACKAGE = Path(policy.__file__).parent
 SDK = {"servicequotas": "service-quotas"}
@@ -23,7 +23,8 @@ def test_what_is_called_is_granted_and_nothing_else() -> None:
 
 def test_every_call_is_one_that_aws_knows() -> None:
     session = boto3.Session("testing", "testing", region_name="us-east-1")
-    for service, names in policy.calls().items():
+    every = [*policy.calls().items(), *policy.calls(SETUP).items()]
+    for service, names in every:
         client = session.client(SDK.get(service, service))
         for name in names:
             operation = client.meta.method_to_api_mapping[name]
@@ -31,7 +32,8 @@ def test_every_call_is_one_that_aws_knows() -> None:
 
 
 def test_every_call_in_the_code_is_listed_and_every_listed_one_is_made() -> None:
-    listed = {name for names in policy.calls().values() for name in names}
+    every = [policy.calls(), policy.calls(SETUP)]
+    listed = {name for calls in every for names in calls.values() for name in names}
     used = set()
     for path in PACKAGE.glob("*.py"):
         if path.name in ("calls.py", "policy.py"):
@@ -51,7 +53,9 @@ def test_protocols_have_nothing_but_calls() -> None:
 def test_nothing_is_ended_or_changed_that_is_not_ours() -> None:
     for statement in policy.policy()["Statement"]:
         words = ("Terminate", "Delete", "Revoke", "Cancel", "Release", "Deregister", "Attach")
-        if any(word in action for action in statement["Action"] for word in words):
+        if statement["Sid"] == "ScheduleTheEndOfOurs":
+            assert statement["Resource"] == ["arn:aws:scheduler:*:*:schedule/default/gpuctl-*"]
+        elif any(word in action for action in statement["Action"] for word in words):
             condition = statement["Condition"]["StringEquals"]
             assert condition == {"aws:ResourceTag/gpuctl:managed": "true"}
 
@@ -77,8 +81,29 @@ def test_a_launch_needs_our_tags_imdsv2_and_encryption() -> None:
     assert "*" not in resources
 
 
-def test_no_role_is_passed_unless_it_is_named() -> None:
-    assert not any(action.startswith("iam:") for action in granted())
+def test_of_roles_the_daily_policy_hands_on_the_reapers_alone() -> None:
+    """Whoever may write a role's rights and hand it on has all rights: that is apart."""
+    assert {one for one in granted() if one.startswith("iam:")} == {"iam:PassRole", "iam:GetRole"}
+    (passing,) = [one for one in policy.policy()["Statement"] if "iam:PassRole" in one["Action"]]
+    assert passing["Resource"] == ["arn:aws:iam::*:role/gpuctl-reaper"]
+    assert passing["Condition"] == {
+        "StringEquals": {"iam:PassedToService": "scheduler.amazonaws.com"}
+    }
+
+
+def test_the_role_is_made_with_rights_of_their_own() -> None:
+    (statement,) = policy.setup_policy()["Statement"]
+    assert statement["Resource"] == ["arn:aws:iam::*:role/gpuctl-reaper"]
+    assert set(statement["Action"]) == {
+        "iam:CreateRole",
+        "iam:DeleteRole",
+        "iam:DeleteRolePolicy",
+        "iam:PutRolePolicy",
+        "iam:TagRole",
+    }
+
+
+def test_no_other_role_is_passed_unless_it_is_named() -> None:
     role = "arn:aws:iam::123456789012:role/gpuctl-agent"
     passing = policy.policy(profile_role=role)["Statement"][-1]
     assert (passing["Action"], passing["Resource"]) == (["iam:PassRole"], [role])
