@@ -25,6 +25,9 @@ Acquire::Retries "5";
 CONF
 
 apt-get -o DPkg::Lock::Timeout=300 update
-apt-get -o DPkg::Lock::Timeout=300 -o Dpkg::Options::=--force-confold dist-upgrade -y
-apt_install build-essential ca-certificates chrony curl git htop jq nvme-cli pciutils \
+# A base that brings a driver was put together for its kernel: both stay as they are.
+if ! modinfo nvidia >/dev/null 2>&1; then
+  apt-get -o DPkg::Lock::Timeout=300 -o Dpkg::Options::=--force-confold dist-upgrade -y
+fi
+apt_install build-essential ca-certificates chrony curl git htop jq kmod nvme-cli pciutils \
   python3 python3-pip python3-venv rsync tmux unzip

@@ -2,12 +2,10 @@
 # torch in a virtual environment that is the login user's own. Safe to run again.
 #
 # Where torch comes from is your pip configuration's business: it must know an index that has
-# the builds for this version of CUDA. `gpuctl ami build` copies yours to /run/gpuctl/pip.conf
-# for the time of the build; nothing of it stays in the image.
+# the builds for this version of CUDA. Yours is expected at /run/gpuctl/pip.conf for the time of
+# the build; nothing of it stays in the image. A recipe without torch gets the environment alone.
 set -euo pipefail
 
-cuda="${GPUCTL_CUDA:?build of CUDA such as cu126}"
-torch="${GPUCTL_TORCH:?version of torch}"
 user="${GPUCTL_USER:-ubuntu}"
 venv="/opt/gpuctl/venv"
 
@@ -21,15 +19,16 @@ if [ ! -x "$venv/bin/python" ]; then
   python3 -m venv "$venv"
 fi
 
-# The local part of the version (+cu126) is what keeps pip from taking a build for a newer CUDA,
-# which starts and then knows no kernel for a V100.
-if ! "$venv/bin/pip" install "torch==${torch}+${cuda}" numpy; then
-  echo "pip found no torch==${torch}+${cuda}: name an index with the ${cuda} builds in your" \
-    "own pip configuration (extra-index-url) and build again" >&2
-  exit 1
-fi
-
-"$venv/bin/python" - "$cuda" <<'CODE'
+if [ -n "${GPUCTL_TORCH:-}" ]; then
+  cuda="${GPUCTL_CUDA:?build of CUDA such as cu126}"
+  # The local part of the version (+cu126) is what keeps pip from taking a build for a newer
+  # CUDA, which starts and then knows no kernel for a V100.
+  if ! "$venv/bin/pip" install "torch==${GPUCTL_TORCH}+${cuda}" numpy; then
+    echo "pip found no torch==${GPUCTL_TORCH}+${cuda}: name an index with the ${cuda} builds" \
+      "in your own pip configuration (extra-index-url) and build again" >&2
+    exit 1
+  fi
+  "$venv/bin/python" - "$cuda" <<'CODE'
 import sys
 
 import torch
@@ -37,6 +36,7 @@ import torch
 assert torch.version.cuda.replace(".", "") == sys.argv[1].removeprefix("cu"), torch.version.cuda
 print(torch.__version__, *torch.cuda.get_arch_list())
 CODE
+fi
 
 chown -R "$user": "$venv"
 cat >/etc/profile.d/gpuctl-venv.sh <<CONF

@@ -1,49 +1,35 @@
 #!/usr/bin/env bash
 # What gpuctl looks for on a machine, and the image's own account of itself. Safe to run again.
+#
+# Neither the agent nor the dead-man's switch is in an image: each start brings those of the
+# gpuctl that starts it, so that an old image never runs an old switch.
 set -euo pipefail
 
 user="${GPUCTL_USER:-ubuntu}"
 venv="/opt/gpuctl/venv"
+here="$(cd "$(dirname "$0")" && pwd)"
 
 install -d -m 0755 /etc/gpuctl
 install -d -m 0755 -o "$user" -g "$user" /data
 
-# A job that was left in tmux goes on when its ssh session ends.
-mkdir -p /etc/systemd/logind.conf.d
-cat >/etc/systemd/logind.conf.d/gpuctl.conf <<'CONF'
-[Login]
-KillUserProcesses=no
-CONF
-loginctl enable-linger "$user" 2>/dev/null || true
+# A job that was left in tmux goes on when its ssh session ends. As loginctl would, which wants
+# a running system.
+install -D -m 0644 "$here/units/logind.conf" /etc/systemd/logind.conf.d/gpuctl.conf
+install -d -m 0755 /var/lib/systemd/linger
+touch "/var/lib/systemd/linger/$user"
 
 # What a first `import torch` reads: read ahead at boot, because a disk made from a snapshot
 # fetches each block from far away at its first touch.
 find "$venv/lib" -name '*.so*' -type f -size +1M | sort >/etc/gpuctl/prefetch.list
-cat >/usr/local/lib/gpuctl-prefetch <<'CODE'
-#!/bin/sh
-xargs -r -a /etc/gpuctl/prefetch.list -d '\n' -n 1 -P 16 cat >/dev/null 2>&1 || true
-CODE
-chmod 0755 /usr/local/lib/gpuctl-prefetch
-cat >/etc/systemd/system/gpuctl-prefetch.service <<'CONF'
-[Unit]
-Description=Read ahead what the first import of torch reads
-After=local-fs.target
-
-[Service]
-Type=oneshot
-Nice=10
-IOSchedulingClass=idle
-ExecStart=/usr/local/lib/gpuctl-prefetch
-
-[Install]
-WantedBy=multi-user.target
-CONF
+install -m 0755 "$here/units/gpuctl-prefetch" /usr/local/lib/gpuctl-prefetch
+install -m 0644 "$here/units/gpuctl-prefetch.service" /etc/systemd/system/
 systemctl enable gpuctl-prefetch.service
 
+driver="$(modinfo -F version nvidia 2>/dev/null || true)"
 jq -n \
   --arg name "${GPUCTL_IMAGE:?name of the image}" \
   --arg version "${GPUCTL_IMAGE_VERSION:?version of the image}" \
-  --arg driver "${GPUCTL_DRIVER:-}" \
+  --arg driver "${driver:-${GPUCTL_DRIVER:-}}" \
   --arg module "${GPUCTL_MODULE:-}" \
   --arg cuda "${GPUCTL_CUDA:-}" \
   --arg torch "${GPUCTL_TORCH:-}" \

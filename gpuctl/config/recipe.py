@@ -6,6 +6,7 @@ from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 
+from gpuctl.config.builtin import recipes
 from gpuctl.config.check import check
 from gpuctl.config.documents import Document, read_document
 from gpuctl.config.entries import KeyPath, OriginKind, fill, missing, nest
@@ -15,8 +16,21 @@ from gpuctl.config.tables import Key, ListOf, Table
 from gpuctl.config.words import GB, LINE, LOGIN, NAME, REGION, TYPE
 from gpuctl.core.errors import ConfigError, Problem
 
-_STEP = Text(r"steps/\d\d-[a-z0-9-]+\.sh", word='step such as "steps/10-base.sh"')
+COMMON = "common"
+"""The directory beside a recipe's own whose steps all recipes share."""
+
+_STEP = Text(
+    rf"(?:steps|{COMMON})/\d\d-[a-z0-9-]+\.sh",
+    word='step such as "common/10-base.sh" or "steps/20-mine.sh"',
+)
 _TYPES = ListOf(TYPE)
+_TARGETS = ListOf(
+    Text(
+        r"[a-z0-9][a-z0-9.-]*(?:\+[a-z0-9][a-z0-9-]*)?",
+        word='machine type such as "g6.xlarge" or "n1-standard-4+nvidia-tesla-t4"',
+    )
+)
+_BRANCH = Text("[0-9]{3}", word='driver branch such as "580"')
 
 IMAGE = Table(
     Key("name", NAME, "Name of the image; templates name it as `NAME@VERSION`.", required=True),
@@ -50,7 +64,8 @@ IMAGE = Table(
     Key(
         "contents",
         Table(
-            Key("driver", Text("[0-9]+", word="driver branch"), "NVIDIA driver branch."),
+            Key("driver", _BRANCH, "NVIDIA driver branch."),
+            Key("driver_least", _BRANCH, "Oldest branch to do with, where the base chooses it."),
             Key("module", Choice(("proprietary", "open")), "Kind of kernel module."),
             Key("cuda", Text(r"cu[0-9]+", word='CUDA build such as "cu126"'), "Of the wheels."),
             Key("torch", LINE, "Version requirement of torch."),
@@ -62,8 +77,8 @@ IMAGE = Table(
     Key(
         "targets",
         Table(
-            Key("aws", _TYPES, "AWS types it runs on."),
-            Key("gcp", _TYPES, "Google types it runs on."),
+            Key("aws", _TARGETS, "AWS types it runs on."),
+            Key("gcp", _TARGETS, "Google types it runs on; an attached GPU after a plus sign."),
             always=True,
         ),
         "What it is for.",
@@ -94,8 +109,10 @@ IMAGE = Table(
 class Recipe:
     """One image: what it is built from, how, and what it is good for.
 
-    `directory` holds `image.toml`; `steps` are files in it, run as root in this order with
-    `environment` set. `smoke` is the test that must pass on every type of `test_on`.
+    `directory` holds `image.toml`; `steps` are files in it or in the shared directory beside it,
+    run as root in this order with `environment` set. `smoke` is the test that must pass on every
+    type of `test_on`. `driver` is the branch that is in it, `driver_least` the oldest that may be
+    where the base brings its own.
     """
 
     name: str
@@ -113,6 +130,7 @@ class Recipe:
     disk_gb: int
     build_timeout: timedelta = timedelta(hours=1)
     driver: str | None = None
+    driver_least: str | None = None
     module: str | None = None
     cuda: str | None = None
     torch: str | None = None
@@ -132,6 +150,7 @@ class Recipe:
             "GPUCTL_IMAGE_VERSION": self.version,
             "GPUCTL_USER": self.user,
             "GPUCTL_DRIVER": self.driver,
+            "GPUCTL_DRIVER_LEAST": self.driver_least,
             "GPUCTL_MODULE": self.module,
             "GPUCTL_CUDA": self.cuda,
             "GPUCTL_TORCH": self.torch,
@@ -166,8 +185,8 @@ def read_recipe(directory: Path) -> Recipe:
         version=tree["version"],
         title=tree.get("title"),
         directory=directory,
-        steps=tuple(directory / step for step in steps),
-        smoke=directory.parent / "common/smoke.py",
+        steps=tuple(_place(directory, step) for step in steps),
+        smoke=_common(directory) / "smoke.py",
         **base,
         **{name: build[name] for name in ("aws_types", "gcp_types") if name in build},
         spot=build["spot"],
@@ -180,16 +199,33 @@ def read_recipe(directory: Path) -> Recipe:
     )
 
 
+def _common(directory: Path) -> Path:
+    """The shared steps: beside the recipe, or those that come with gpuctl."""
+    beside = directory.resolve().parent / COMMON
+    return beside if beside.is_dir() else recipes() / COMMON
+
+
+def _place(directory: Path, step: str) -> Path:
+    return (
+        _common(directory) / step.removeprefix(f"{COMMON}/")
+        if step.startswith(f"{COMMON}/")
+        else directory / step
+    )
+
+
 def _steps(directory: Path, steps: Sequence[str], document: Document) -> list[Problem]:
+    if list(steps) != sorted(steps, key=lambda step: step.partition("/")[2]):
+        reason = "the steps are not in the order of their numbers"
+        return [Problem(document.file, document.line(("build", "steps")), "build.steps", reason)]
     return [
         Problem(
             document.file,
             document.line(("build", "steps", index)),
             f"build.steps[{index}]",
-            f"there is no file {directory / step}",
+            f"there is no file {_place(directory, step)}",
         )
         for index, step in enumerate(steps)
-        if not (directory / step).is_file()
+        if not _place(directory, step).is_file()
     ]
 
 

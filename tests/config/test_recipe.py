@@ -16,7 +16,7 @@ from gpuctl.config.recipe import read_recipe
 from gpuctl.core.errors import ConfigError
 
 RECIPES = sorted(path.parent for path in recipes().glob("*/image.toml"))
-STEPS = [step for recipe in RECIPES for step in read_recipe(recipe).steps]
+STEPS = sorted({step for recipe in RECIPES for step in read_recipe(recipe).steps})
 
 
 def test_the_portable_image_is_what_a_v100_needs():
@@ -41,10 +41,80 @@ def test_a_step_stops_at_errors_and_asks_nothing(step):
     subprocess.run(["bash", "-n", str(step)], check=True)
 
 
-def test_every_step_is_named_and_in_order():
+def test_every_step_is_used_and_in_order():
     for recipe in RECIPES:
         steps = [step.name for step in read_recipe(recipe).steps]
-        assert steps == sorted(path.name for path in (recipe / "steps").iterdir())
+        assert steps == sorted(steps)
+        assert (steps[0], steps[-1]) == ("10-base.sh", "90-clean.sh")
+    assert set(STEPS) == set(recipes().rglob("*.sh"))
+
+
+@pytest.mark.skipif(shutil.which("shellcheck") is None, reason="shellcheck is not installed")
+def test_shellcheck_finds_nothing():
+    scripts = [*recipes().rglob("*.sh"), recipes() / "common/units/gpuctl-prefetch"]
+    done = subprocess.run(
+        ["shellcheck", *scripts],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout == ""
+
+
+def test_no_recipe_says_where_packages_come_from():
+    for file in recipes().rglob("*"):
+        text = file.read_text(encoding="utf-8") if file.is_file() else ""
+        assert not re.search(r"index-url\s*=|download\.pytorch|--index", text), file
+
+
+def test_the_thin_layers_take_the_driver_of_their_base():
+    layers = {name: read_recipe(recipes() / name) for name in ("dlami-layer", "gcp-l4")}
+    assert [recipe.steps[1].name for recipe in layers.values()] == ["20-driver.sh"] * 2
+    aws, google = layers.values()
+    assert (aws.driver, aws.driver_least, aws.module) == (None, "570", "open")
+    assert aws.environment()["GPUCTL_DRIVER_LEAST"] == "570"
+    assert "p3.2xlarge" not in aws.aws_targets
+    assert (google.driver, google.aws_targets) == ("580", ())
+
+
+@pytest.mark.parametrize(
+    ("version", "licence", "environ", "says"),
+    [
+        ("580.95.05", "NVIDIA", {"GPUCTL_DRIVER": "580", "GPUCTL_MODULE": "proprietary"}, None),
+        ("595.91.07", "Dual MIT/GPL", {"GPUCTL_DRIVER_LEAST": "570"}, None),
+        ("595.91.07", "Dual MIT/GPL", {"GPUCTL_DRIVER": "580"}, "the recipe says branch 580"),
+        ("550.1", "Dual MIT/GPL", {"GPUCTL_DRIVER_LEAST": "570"}, "needs 570 or later"),
+        ("580.95.05", "NVIDIA", {"GPUCTL_MODULE": "open"}, "has the proprietary kernel module"),
+        ("", "", {}, "has no NVIDIA driver"),
+    ],
+)
+def test_a_base_with_another_driver_is_refused(tmp_path, version, licence, environ, says):
+    says_modinfo = (
+        f'#!/bin/sh\ncase "$2" in version) echo "{version}";; *) echo "{licence}";; esac\n'
+    )
+    held = tmp_path / "held"
+    tools = {
+        "modinfo": says_modinfo,
+        "dpkg-query": "#!/bin/sh\necho nvidia-driver ii\necho linux-image-old rc\n",
+        "apt-mark": f'#!/bin/sh\necho "$@" >>{held}\n',
+    }
+    for name, text in tools.items():
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o755)
+    done = subprocess.run(
+        ["bash", recipes() / "common/20-driver.sh"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin", **environ},
+    )
+    if says is None:
+        assert (done.returncode, done.stderr) == (0, "")
+        assert held.read_text() == "hold nvidia-driver\n"
+    else:
+        assert done.returncode == 1
+        assert says in done.stderr
+        assert not held.exists()
 
 
 def test_the_smoke_test_tells_all_that_fails(tmp_path):
@@ -81,10 +151,12 @@ def test_the_smoke_test_reads_nvidia_smi(tmp_path):
 
 def test_the_last_step_stops_at_a_secret(tmp_path):
     """Run for real on a tree of its own; first, that it names no path outside that tree."""
-    step = recipes() / "portable-cu126/steps/90-clean.sh"
+    step = recipes() / "common/90-clean.sh"
     commands = [line for line in step.read_text().splitlines()[1:] if not line.startswith("#")]
     naked = re.compile(r"""(?<![\w"*.}])/(?!dev/null)""")
-    assert [line for line in commands if naked.search(line.replace('"$root"/', ""))] == []
+    beside = '"$(dirname "$0")/scan.py"'
+    inside = [line.replace('"$root"/', "").replace(beside, "") for line in commands]
+    assert [line for line in inside if naked.search(line)] == []
 
     root, tools = tmp_path / "root", tmp_path / "tools"
     home = root / "home/ubuntu"
@@ -96,6 +168,14 @@ def test_the_last_step_stops_at_a_secret(tmp_path):
         (tools / name).chmod(0o755)
     (home / ".ssh/authorized_keys").write_text("ssh-ed25519 AAAA me")
     (root / "etc/machine-id").write_text("abc")
+    builder = (
+        "etc/gpuctl/deadline",
+        "etc/systemd/system/gpuctl-deadline.timer",
+        "etc/gpuctl/image.json",
+    )
+    for part in builder:
+        (root / part).parent.mkdir(parents=True, exist_ok=True)
+        (root / part).write_text("x")
     (root / "var/log/auth.log").write_text("me")
     (home / ".netrc").write_text("password x")
     environ = {"PATH": f"{tools}:/usr/bin:/bin", "GPUCTL_ROOT": str(root)}
@@ -107,13 +187,15 @@ def test_the_last_step_stops_at_a_secret(tmp_path):
 
     done = clean()
     assert done.returncode == 1
-    assert str(home / ".netrc") in done.stderr
+    assert "/home/ubuntu/.netrc" in done.stderr
+    assert "authorized_keys" not in done.stderr
     assert (home / ".ssh/authorized_keys").exists()
     (home / ".netrc").unlink()
     for _ in range(2):
         done = clean()
         assert done.returncode == 0, done.stderr
     assert not (home / ".ssh/authorized_keys").exists()
+    assert [part for part in builder if (root / part).exists()] == ["etc/gpuctl/image.json"]
     assert (root / "var/log/auth.log").read_text() == (root / "etc/machine-id").read_text() == ""
 
 
@@ -123,14 +205,14 @@ def test_every_mistake_of_a_recipe_at_once(tmp_path):
     file = recipe / "image.toml"
     text = file.read_text()
     text = text.replace('version = "1"', "version = 1").replace("[targets]", "[target]")
-    text = text.replace("steps/30-python.sh", "steps/35-mine.sh")
+    text = text.replace("common/40-python.sh", "steps/45-mine.sh")
     text = text.replace('module = "proprietary"', 'module = "closed"')
     text = text.replace('gcp_types = ["e2-standard-2"]\n', "")
     file.write_text(text)
     with pytest.raises(ConfigError) as caught:
         read_recipe(recipe)
     keys = [problem.key for problem in caught.value.problems]
-    assert keys == ["version", "contents.module", "target", "build.steps[2]", "build.gcp_types"]
+    assert keys == ["version", "contents.module", "target", "build.steps[3]", "build.gcp_types"]
     assert all(problem.line for problem in caught.value.problems)
 
 
