@@ -1,0 +1,1 @@
+"""Which image runs on which machine: facts, a table with its sources, and pure rules."""
