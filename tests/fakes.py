@@ -45,6 +45,7 @@ class FakeReach:
     offsets: list[int] = field(default_factory=list)
     deadlines: dict[str, datetime] = field(default_factory=dict)
     key_error: GpuctlError | None = None
+    keeps: Store | None = None
 
     def public_key(self) -> str:
         if self.key_error is not None:
@@ -113,6 +114,8 @@ class FakeReach:
         return ("keeper", keep.job, *argv)
 
     def kept(self, machine: Machine) -> Store:
+        if self.keeps is not None:
+            return self.keeps
         raise NotFound(f"{machine.name} keeps nothing")
 
     def armed(self, machine: Machine) -> datetime | None:
@@ -146,6 +149,7 @@ class ListedClouds:
 
     def __init__(self, providers: Mapping[CloudRef, Provider]) -> None:
         self.providers = dict(providers)
+        self.buckets: dict[tuple[str, str | None], Store] = {}
 
     def accounts(self) -> Sequence[CloudRef]:
         return list(self.providers)
@@ -156,3 +160,6 @@ class ListedClouds:
 
     def connect(self, ref: CloudRef) -> Provider:
         return self.providers[ref]
+
+    def bucket(self, address: str, payer: str | None) -> Store:
+        return self.buckets[address, payer]

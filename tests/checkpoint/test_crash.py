@@ -1,6 +1,6 @@
 """The uploader is killed at every write, rename and put: a restore gives the newest complete one.
 
-A reduced set is part of the tests; GPUCTL_CRASH_SWEEP=all runs every moment.
+A reduced set is part of the tests; CRASH_SWEEP=all runs every moment.
 """
 
 import os
@@ -17,7 +17,7 @@ from gpuctl.core.checkpoints import found
 
 from .parts import ROOT, count_of, folder_at, is_step, job_saves, killed_at, saver
 
-ALL = os.environ.get("GPUCTL_CRASH_SWEEP") == "all"
+ALL = os.environ.get("CRASH_SWEEP") == "all"
 OTHER = "b" * 32
 
 
