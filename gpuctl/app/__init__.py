@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     # Every verb imports this package, and those of money need none of it.
     from gpuctl.config.model import Settings
+    from gpuctl.core.images.facts import ImageFacts
     from gpuctl.core.ports import BootScript, Clock, Clouds, Ledger, NewId, Progress, Reach, Sleep
 
 
@@ -22,3 +25,5 @@ class App(NamedTuple):
     sleep: Sleep
     new_id: NewId
     progress: Progress
+    images: Callable[[str], ImageFacts | None] = lambda _: None
+    """What is certain of an image by its name, without asking a cloud."""

@@ -112,8 +112,8 @@ def make_plan(
     `CannotFill` (exit 5) when nothing can be had, `BudgetExceeded` (6), `UsageProblem` (2).
     """
     now = app.clock()
-    candidates = rank(offers, want)
-    skipped = tuple(_skipped(offers, want))
+    candidates, unfit = _with_the_image(app, template, rank(offers, want))
+    skipped = (*_skipped(offers, want), *unfit)
     if not candidates:
         raise nothing_to_try(template, skipped)
     _refuse_over_machines(app, synced)
@@ -177,6 +177,23 @@ def _skipped(offers: Sequence[Offer], want: Want) -> Sequence[Attempt]:
             )
             seen.setdefault((offer.type, offer.reason), attempt)
     return list(seen.values())
+
+
+def _with_the_image(
+    app: App, template: Template, offers: Sequence[Offer]
+) -> tuple[Sequence[Offer], Sequence[Attempt]]:
+    """The offers on which the template's image may work, and those on which it cannot."""
+    known = app.images(template.image) if template.image and template.vm is None else None
+    if known is None:
+        return offers, ()
+    from gpuctl.app.images import why_not  # noqa: PLC0415 - where an image is known alone
+
+    reasons = {offer.type: why_not(known, offer.type, template.gpu) for offer in offers}
+    return [offer for offer in offers if reasons[offer.type] is None], [
+        Attempt(type=type_, zone=None, market=None, outcome="skipped", code="image", reason=why)
+        for type_, why in reasons.items()
+        if why is not None
+    ]
 
 
 def _refuse_over_machines(app: App, synced: Synced) -> None:

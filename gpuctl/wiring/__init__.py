@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from gpuctl.config.model import Settings, Tunnel
     from gpuctl.config.paths import Paths
     from gpuctl.core.events import Leased
+    from gpuctl.core.images.facts import ImageFacts
     from gpuctl.core.model import Machine
     from gpuctl.core.ports import Clock, Ledger, Progress, Sleep
     from gpuctl.ledger.postgres import PostgresLedger
@@ -86,7 +87,14 @@ def build(
         sleep=sleep,
         new_id=new_id,
         progress=progress,
+        images=lambda named: _image(paths, named),
     )
+
+
+def _image(paths: Paths, named: str) -> ImageFacts | None:
+    from gpuctl.wiring.shelf import known_image
+
+    return known_image(paths, named)
 
 
 def _tunnel_of(settings: Settings, ledger: Ledger, machine: Machine) -> Tunnel:

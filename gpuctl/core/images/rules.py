@@ -22,9 +22,12 @@ def check(image: ImageFacts, machine: MachineFacts) -> tuple[Finding, ...]:
     return tuple(finding for finding in found if finding is not None)
 
 
-def refusal(image: ImageFacts, machine: MachineFacts) -> Finding | None:
+def refusal(
+    image: ImageFacts, machine: MachineFacts, rules: Sequence[Rule] | None = None
+) -> Finding | None:
     """The first thing for which this pair certainly does not work; None = it may."""
-    return next((one for one in check(image, machine) if one.verdict is _NOT), None)
+    found = (rule(image, machine) for rule in (RULES if rules is None else rules))
+    return next((one for one in found if one is not None and one.verdict is _NOT), None)
 
 
 def no_row(type_: str) -> Finding:
@@ -232,3 +235,5 @@ RULES: tuple[Rule, ...] = (
     _cuda,
     _bfloat16,
 )
+SILENT: tuple[Rule, ...] = (_driver, _module, _torch, _cuda)
+"""What no cloud refuses by itself: the machine starts, costs, and its GPU computes nothing."""

@@ -10,9 +10,8 @@ from gpuctl.providers.aws import tags
 from gpuctl.providers.aws.client import Clients, pages, part
 from gpuctl.providers.aws.errors import translated
 from gpuctl.providers.aws.gpus import architecture_of
+from gpuctl.providers.aws.image_facts import IMAGE, VERSION, refuse_known_bad
 
-NAME_TAG = "gpuctl:image"
-VERSION_TAG = "gpuctl:version"
 PARAMETER = "/gpuctl/ami/{name}/{channel}"
 DEFAULT_CHANNEL = "stable"
 
@@ -37,19 +36,26 @@ class Image:
 def resolve(clients: Clients, region: str, named: str, type_: str) -> Image:
     """`ami-…`, `name@version`, `name@channel`, `name` (its `stable`) or `ssm:/path` in a region.
 
-    NotFound when there is none, InvalidRequest when it cannot boot that type or is not whose
-    it should be: a name only ever finds our own account's images, so nobody can publish one
-    under the same name.
+    NotFound when there is none, TypeNotOffered when its driver or torch cannot work on that type,
+    InvalidRequest when it cannot boot it or is not whose it should be: a name only ever finds our
+    own account's images, so nobody can publish one under the same name.
     """
+    found = describe(clients, region, named)
+    image = _checked(found, named, region, type_)
+    refuse_known_bad(found, named, type_)
+    return image
+
+
+def describe(clients: Clients, region: str, named: str) -> Mapping[str, Any]:
+    """The same image as DescribeImages has it. NotFound, or InvalidRequest for another's."""
     if named.startswith("ssm:"):
         path = named.removeprefix("ssm:")
         found = _by_id(clients, region, _parameter(clients, region, path, named), named)
         _check_owner(clients, region, found, named, vendor=path.startswith(_PUBLIC_PATH))
-    elif _AMI.match(named):
-        found = _by_id(clients, region, named, named)
-    else:
-        found = _by_name(clients, region, named)
-    return _checked(found, named, region, type_)
+        return found
+    if _AMI.match(named):
+        return _by_id(clients, region, named, named)
+    return _by_name(clients, region, named)
 
 
 def _by_name(clients: Clients, region: str, named: str) -> Mapping[str, Any]:
@@ -69,7 +75,7 @@ def _by_name(clients: Clients, region: str, named: str) -> Mapping[str, Any]:
         "Images",
         f"looking for image {named} in {region}",
         Owners=["self"],
-        Filters=[tags.tagged(NAME_TAG, name), tags.tagged(VERSION_TAG, at)],
+        Filters=[tags.tagged(IMAGE, name), tags.tagged(VERSION, at)],
     )
     if not images:
         raise _missing(named, region)
