@@ -43,6 +43,7 @@ _SETUP = {
     "project": ("gpuctl.cli.project:project", "Projects: whom the money is for."),
     "client": ("gpuctl.cli.client:client", "Clients, and how they are billed."),
     "template": ("gpuctl.cli.template:template", "Recipes for machines."),
+    "ami": ("gpuctl.cli.ami:ami", "Images of your own, and which type they run on."),
     "config": ("gpuctl.cli.config:config", "Show, check and change the configuration."),
     "ssh-config": ("gpuctl.cli.ssh_config:ssh_config", "Make `ssh MACHINE` and VS Code work."),
     "completion": ("gpuctl.cli.completion:completion", "Completion for your shell."),
@@ -52,6 +53,7 @@ _SETUP = {
 @click.group(
     cls=LazyGroup,
     sections={"Get started": _START, "Daily": _DAILY, "Money": _MONEY, "Set up": _SETUP},
+    aliases={"image": "ami"},
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     invoke_without_command=True,
 )

@@ -5,6 +5,7 @@
 
 import importlib
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import click
@@ -17,9 +18,17 @@ Section = Mapping[str, tuple[str, str]]
 class LazyGroup(click.Group):
     """Commands in sections, imported at need. A wrong name is answered with the nearest."""
 
-    def __init__(self, *args: Any, sections: Mapping[str, Section], **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        sections: Mapping[str, Section],
+        aliases: Mapping[str, str] = MappingProxyType({}),
+        **kwargs: Any,
+    ) -> None:
         super().__init__(*args, **kwargs)
         self._sections = sections
+        self._aliases = aliases
+        """Second names, which no list shows."""
         self._places = {
             name: place for section in sections.values() for name, (place, _) in section.items()
         }
@@ -30,7 +39,7 @@ class LazyGroup(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import and return it."""
-        place = self._places.get(cmd_name)
+        place = self._places.get(self._aliases.get(cmd_name, cmd_name))
         if place is None:
             return super().get_command(ctx, cmd_name)
         module, _, attribute = place.partition(":")

@@ -10,6 +10,7 @@ from typing import Protocol
 from gpuctl.core.billed import Bill
 from gpuctl.core.checkpoints import Store
 from gpuctl.core.events import Event, Leased
+from gpuctl.core.images.facts import ImageFacts
 from gpuctl.core.keeping import Keep
 from gpuctl.core.kinds import Priced
 from gpuctl.core.model import (
@@ -270,6 +271,12 @@ class Clouds(Protocol):
         """The bucket of an address, with the user's (or that client's) own rights.
 
         UsageProblem for an address of no cloud that is known.
+        """
+
+    def image(self, ref: CloudRef, region: str | None, named: str) -> ImageFacts:
+        """What a cloud tells of an image, free of charge; in its first region without one.
+
+        NotFound where it has none; UsageProblem where the cloud does not tell.
         """
 
     def costs(self, ref: CloudRef, span: Span) -> Bill:

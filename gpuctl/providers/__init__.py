@@ -14,6 +14,7 @@ from gpuctl.config.model import ClientPolicy, Settings
 from gpuctl.core.billed import Bill, KindOf
 from gpuctl.core.checkpoints import Store
 from gpuctl.core.errors import UsageProblem
+from gpuctl.core.images.facts import ImageFacts
 from gpuctl.core.ports import Clock, NewId, Provider, Sleep
 from gpuctl.core.span import Span
 
@@ -56,6 +57,8 @@ class Cloud:
     """How addresses of its buckets begin, such as `s3`."""
     bucket: Callable[[Context, str], Store] | None = None
     """A bucket by its name, for reading."""
+    image: Callable[[Context, str | None, str], ImageFacts] | None = None
+    """What it tells of an image (region, name), free of charge. Optional."""
     costs: Callable[[Context, Span, KindOf], Bill] | None = None
     """What the account was billed over whole days, where the cloud tells it by API; each call
     may cost money. Optional: None = a bill is read from its files."""

@@ -10,6 +10,7 @@ from gpuctl.core.billed import Bill
 from gpuctl.core.checkpoints import Store
 from gpuctl.core.errors import UsageProblem
 from gpuctl.core.events import Leased
+from gpuctl.core.images.facts import ImageFacts
 from gpuctl.core.kinds import Kind, Market
 from gpuctl.core.names import client_of
 from gpuctl.core.ports import Clock, CloudRef, Ledger, NewId, Provider, Sleep
@@ -84,6 +85,16 @@ class Accounts:
             if cloud.scheme == scheme and cloud.bucket is not None:
                 return cloud.bucket(self._context(CloudRef(name, payer)), rest.partition("/")[0])
         raise UsageProblem(f"{address} is no bucket of a cloud that is known")
+
+    def image(self, ref: CloudRef, region: str | None, named: str) -> ImageFacts:
+        """By the cloud's own listing of images."""
+        ask = providers.cloud(ref.provider).image
+        if ask is None:
+            raise UsageProblem(
+                f"{ref.provider} is not asked for images yet: there is no recipe {named} here",
+                hint="gpuctl ami list",
+            )
+        return ask(self._context(ref), region, named)
 
     def costs(self, ref: CloudRef, span: Span) -> Bill:
         """By the cloud's own API; the words of its bill mean what they mean in a file."""

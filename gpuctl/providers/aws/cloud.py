@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from gpuctl.config.model import ClientPolicy, Settings
 from gpuctl.core.billed import Bill, KindOf
 from gpuctl.core.checkpoints import Store
+from gpuctl.core.images.facts import ImageFacts
 from gpuctl.core.ports import Provider
 from gpuctl.core.span import Span
 from gpuctl.providers import Cloud, Context
@@ -46,6 +47,17 @@ def _costs(context: Context, span: Span, kind_of: KindOf) -> Bill:
     account = connect(_settings(context), clock=context.clock, sleep=context.sleep).account
     client = Clients(make_with_boto3(_settings(context), None)).cost_explorer()
     return costs(client, account, span, context.clock(), kind_of)
+
+
+def _image(context: Context, region: str | None, named: str) -> ImageFacts:
+    """By DescribeImages, in one region."""
+    from gpuctl.providers.aws.client import Clients, make_with_boto3  # noqa: PLC0415
+    from gpuctl.providers.aws.image_facts import facts_of  # noqa: PLC0415
+    from gpuctl.providers.aws.images import describe  # noqa: PLC0415
+
+    settings = _settings(context)
+    clients = Clients(make_with_boto3(settings, None))
+    return facts_of(describe(clients, region or settings.regions[0], named))
 
 
 def _bucket(context: Context, name: str) -> Store:
@@ -97,5 +109,6 @@ CLOUD = Cloud(
     compressed_boot=True,
     scheme="s3",
     bucket=_bucket,
+    image=_image,
     costs=_costs,
 )

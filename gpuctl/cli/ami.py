@@ -1,0 +1,208 @@
+"""`ami`: images of one's own, and which type they run on."""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gpuctl.cli.command import command
+from gpuctl.cli.render import Column, emit, emit_json, plain, say
+from gpuctl.cli.session import Session
+
+if TYPE_CHECKING:
+    from gpuctl.app.images import Checked
+    from gpuctl.config.lockfile import Built
+    from gpuctl.config.recipe import Recipe
+    from gpuctl.core.images.facts import ImageFacts
+
+
+@click.group()
+def ami() -> None:
+    """Images of your own: what there is, and which type they run on. Also: `gpuctl image`."""
+
+
+@ami.command("list")
+@command
+def list_(session: Session) -> int:
+    """Recipes, and what was built of them by images.lock.toml. No cloud is asked."""
+    from gpuctl.cli.text import ago
+    from gpuctl.core.span import parse_time
+    from gpuctl.wiring.shelf import shelf
+
+    known = shelf(session.paths)
+    made = {one.key for one in known.built}
+    recipes = {one.name: one for one in reversed(known.recipes)}
+    records = [built_shape(one, recipes.get(one.name)) for one in known.built]
+    records += [
+        recipe_shape(one) for one in recipes.values() if f"{one.name}@{one.version}" not in made
+    ]
+    records.sort(key=lambda record: (record["name"], int(record["version"])))
+    now = session.now()
+    columns = [
+        Column("IMAGE", lambda r: f"{r['name']}@{r['version']}"),
+        Column("RECIPE", lambda r: r["recipe"] or "-"),
+        Column("AGE", lambda r: ago(parse_time(r["built_at"]), now) if r["built_at"] else "-"),
+        Column("WHERE", lambda r: ", ".join([*r["ids"], *(["gcp"] if r["gcp"] else [])]) or "-"),
+        Column("DRIVER", lambda r: r["driver"] or "-"),
+        Column("MODULE", lambda r: r["module"] or "-"),
+        Column("TORCH", lambda r: f"{r['torch']}+{r['cuda']}" if r["torch"] else "-"),
+        Column("GB", lambda r: str(r["snapshot_gb"] or "-"), right=True),
+        Column("", lambda r: "" if r["built_at"] else "not built"),
+    ]
+    emit(session, "ami.list", "images", records, columns, empty="no images and no recipes")
+    return 0
+
+
+@ami.command()
+@click.argument("name", metavar="NAME|AMI-ID")
+@click.option("--for", "types", metavar="TYPE", multiple=True, help="This type; the recipe's own.")
+@click.option("--region", help="Where to look for an AMI that is not known here.")
+@command
+def check(session: Session, name: str, types: tuple[str, ...], region: str | None) -> int:
+    """Whether an image runs on a type, why not, and what cannot be known. Costs nothing.
+
+    NAME is an image or recipe of `ami list`, the directory of a recipe, or what a template may
+    name. Only an AMI that this computer does not know is asked for, by DescribeImages. A GPU that
+    is attached on Google follows a plus sign: --for n1-standard-4+nvidia-tesla-t4.
+
+    Exit 8 where it does not fit; 0 where it fits or nobody can know.
+    """
+    from gpuctl.app import images
+    from gpuctl.core.errors import ChecksFailed, UsageProblem
+    from gpuctl.core.images.facts import Verdict
+    from gpuctl.wiring.shelf import shelf
+
+    known = shelf(session.paths)
+    wanted = types or images.targets(known, name)
+    if not wanted:
+        raise UsageProblem(f"on which type? {name} has no recipe here", hint="--for g6.xlarge")
+    facts = images.facts(known, name, _asking(session, name, region))
+    found = images.checks(facts, wanted)
+    match session.output:
+        case "json":
+            checks = [check_shape(one) for one in found]
+            emit_json("ami.check", {"image": facts_shape(facts), "checks": checks})
+        case "csv":
+            rows = [{"type": one.type, **rule} for one in found for rule in findings_of(one)]
+            emit(session, "ami.check", "checks", rows, [])
+        case _:
+            say(session, "\n".join(_told(facts, found)))
+    bad = any(one.verdict is Verdict.DOES_NOT_FIT for one in found)
+    return ChecksFailed.exit_code if bad else 0
+
+
+def _asking(
+    session: Session, name: str, region: str | None
+) -> "Callable[[str], ImageFacts] | None":
+    """How to ask AWS; None for a name when no AWS account is in use."""
+    if not name.startswith(("ami-", "ssm:")):
+        refs = session.app.clouds.accounts() if "/" not in name else ()
+        if not any(ref.provider == "aws" for ref in refs):
+            return None
+    clouds = session.app.clouds
+    return lambda named: clouds.image(clouds.of("aws", None), region, named)
+
+
+def _told(facts: "ImageFacts", found: "Sequence[Checked]") -> list[str]:
+    from gpuctl.core.images.facts import Verdict
+
+    marks = {Verdict.FITS: "ok", Verdict.UNKNOWN: "?", Verdict.DOES_NOT_FIT: "NO"}
+    words = {
+        Verdict.FITS: "fits",
+        Verdict.UNKNOWN: "cannot be known from here",
+        Verdict.DOES_NOT_FIT: "does not fit",
+    }
+    lines = [f"{facts.name}, by {facts.source}"]
+    for one in found:
+        lines.append(f"{one.type}: {words[one.verdict]}")
+        for finding in one.findings:
+            if finding.verdict is Verdict.FITS and finding.rule != "bfloat16":
+                continue
+            mark = "!" if finding.verdict is Verdict.FITS else marks[finding.verdict]
+            lines.append(f"{mark:>4}  {finding.rule:<12} {finding.says}")
+            if finding.fix is not None:
+                lines.append(f"      {'do':<12} {finding.fix}")
+    return [plain(line) for line in lines]
+
+
+def facts_shape(facts: "ImageFacts") -> dict[str, Any]:
+    """What is known of an image; null = not known."""
+    return {
+        "name": facts.name,
+        "source": facts.source,
+        "provider": facts.provider,
+        "architecture": facts.architecture,
+        "boot": facts.boot,
+        "virtualization": facts.virtualization,
+        "ena": facts.ena,
+        "nvme": facts.nvme,
+        "driver": None if facts.driver is None else str(facts.driver),
+        "module": facts.module,
+        "cuda": facts.cuda,
+        "torch": facts.torch,
+    }
+
+
+def check_shape(one: "Checked") -> dict[str, Any]:
+    """One type: its verdict, and what each rule says."""
+    return {"type": one.type, "verdict": one.verdict, "findings": findings_of(one)}
+
+
+def findings_of(one: "Checked") -> list[dict[str, Any]]:
+    """What each rule says of a type."""
+    return [
+        {
+            "rule": finding.rule,
+            "verdict": finding.verdict,
+            "says": finding.says,
+            "fix": finding.fix,
+            "source": finding.source,
+        }
+        for finding in one.findings
+    ]
+
+
+def built_shape(one: "Built", recipe: "Recipe | None") -> dict[str, Any]:
+    """A version that was built."""
+    from gpuctl.core.span import format_time
+
+    return {
+        "name": one.name,
+        "version": one.version,
+        "title": recipe.title if recipe is not None else None,
+        "recipe": one.recipe or (recipe.directory.name if recipe is not None else None),
+        "built_at": format_time(one.built_at),
+        "ids": dict(one.aws),
+        "gcp": one.gcp,
+        "base": one.base,
+        "architecture": one.architecture,
+        "driver": one.driver,
+        "module": one.module,
+        "cuda": one.cuda,
+        "torch": one.torch,
+        "python": one.python,
+        "snapshot_gb": one.snapshot_gb,
+        "tested": list(one.tested),
+    }
+
+
+def recipe_shape(one: "Recipe") -> dict[str, Any]:
+    """A recipe of which this version was not built."""
+    return {
+        "name": one.name,
+        "version": one.version,
+        "title": one.title,
+        "recipe": one.directory.name,
+        "built_at": None,
+        "ids": {},
+        "gcp": None,
+        "base": one.aws_ssm or one.gcp_family,
+        "architecture": None,
+        "driver": one.driver or (f"{one.driver_least}+" if one.driver_least else None),
+        "module": one.module,
+        "cuda": one.cuda,
+        "torch": one.torch,
+        "python": one.python,
+        "snapshot_gb": None,
+        "tested": [],
+    }
