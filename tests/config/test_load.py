@@ -256,6 +256,11 @@ def test_an_unreadable_user_file_is_not_taken_for_an_empty_one(home):
         ('provider = "gcp"\ntype = "g2-standard-4"\ntunnel = "ssm"', "tunnel"),
         ('provider = "gcp"\ntype = "g2-standard-4"\nregions = ["us-east-2"]', "regions"),
         ('provider = "gcp"\ntype = "g2-standard-4"\ninstance_profile = "p"', "instance_profile"),
+        ('provider = "aws"\ntype = "g6.xlarge"\nservice_account = "a@b.c"', "service_account"),
+        (
+            'provider = "aws"\ntype = "g6.xlarge"\ncheckpoint = { dir = "c", bucket = "gs://box" }',
+            "checkpoint.bucket",
+        ),
         ('provider = "aws"\ntype = "g6.xlarge"\nttl = "3d"', "ttl"),
         ('provider = "aws"\ntype = "g6.xlarge"\nssh_from = "0.0.0.0/0"', "ssh_from[0]"),
     ],

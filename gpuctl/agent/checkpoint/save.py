@@ -122,60 +122,55 @@ class Saver:
 
     def upload(self, one: Complete, place: str) -> list[File]:
         """Every part of every file, several at once; each is read once."""
-        files = []
+        sent = []
+        flying: deque[Future[Part]] = deque()
         with ThreadPoolExecutor(self.workers) as pool:
-            flying: deque[Future[None]] = deque()
             try:
                 for number, piece in enumerate(one.pieces):
-                    files.append(self.send(piece, "%s/%04d" % (place, number), pool, flying))
-                while flying:
-                    flying.popleft().result()
+                    sent.append(self.send(piece, "%s/%04d" % (place, number), pool, flying))
+                return [done() for done in sent]
             except BaseException:
                 self.cancelled = True
                 for future in flying:
                     future.cancel()
                 raise
-        return files
 
     def send(
-        self, piece: Piece, place: str, pool: ThreadPoolExecutor, flying: deque[Future[None]]
-    ) -> File:
-        """One file. `Changed` when it is not as long as it was."""
+        self, piece: Piece, place: str, pool: ThreadPoolExecutor, flying: deque[Future[Part]]
+    ) -> Callable[[], File]:
+        """One file; what is returned waits for its parts. `Changed` when it is not as it was."""
         total, size = hashlib.sha256(), 0
-        parts: list[Part] = []
+        parts: list[Future[Part]] = []
         try:
             with open(piece.source, "rb") as file:
                 while True:
                     data = file.read(self.part)
                     if not data and parts:
                         break
-                    total.update(data)
-                    size += len(data)
-                    part = Part(
-                        "%s-%03d" % (place, len(parts)),
-                        len(data),
-                        hashlib.sha256(data).hexdigest(),
-                    )
-                    parts.append(part)
-                    if self.workers == 1:
-                        self.put(part, data)
-                        continue
                     while len(flying) >= self.workers:
                         flying.popleft().result()
-                    flying.append(pool.submit(self.put, part, data))
+                    part = pool.submit(self.put, "%s-%03d" % (place, len(parts)), data)
+                    parts.append(part)
+                    flying.append(part)
+                    total.update(data)
+                    size += len(data)
         except FileNotFoundError:
             raise Changed("%s is gone" % piece.path) from None
         if size != piece.size:
             raise Changed("%s was written to while it was saved" % piece.path)
-        return File(piece.path, size, total.hexdigest(), piece.mode, tuple(parts))
+        digest = total.hexdigest()
+        return lambda: File(
+            piece.path, size, digest, piece.mode, tuple(part.result() for part in parts)
+        )
 
-    def put(self, part: Part, data: bytes) -> None:
+    def put(self, key: str, data: bytes) -> Part:
         """One object, unless there is something more urgent."""
         if self.cancelled:
             raise Cancelled
-        key = "%s/%s" % (self.root, part.key)
-        self.shelf.put(key, lambda: io.BytesIO(data), part.size, part.sha256)
+        part = Part(key, len(data), hashlib.sha256(data).hexdigest())
+        self.shelf.put("%s/%s" % (self.root, key), lambda: io.BytesIO(data), part.size, part.sha256)
         self.sent += part.size
+        return part
 
     def check(self, files: list[File], prefix: str) -> None:
         """That the store has all of it: its own word, not the memory of having sent it."""

@@ -22,7 +22,13 @@ from gpuctl.core.model import DataVolume, Down, Order
 from gpuctl.core.span import format_time
 from gpuctl.providers.gcp import GcpProvider
 from gpuctl.providers.gcp.calls import Call
-from gpuctl.providers.gcp.request import image_link, max_run_seconds, request_id, startup_script
+from gpuctl.providers.gcp.request import (
+    image_link,
+    max_run_seconds,
+    new_vm,
+    request_id,
+    startup_script,
+)
 from gpuctl.sandbox.gcp import GcpCloud
 from gpuctl.sandbox.world import SandboxClock
 
@@ -192,6 +198,15 @@ def test_no_time_limit_no_start(
     with pytest.raises(InvalidRequest, match="not started"):
         provider.start(adoption)
     assert len(cloud.truth().vm("studio").runs) == 1
+
+
+def test_a_new_vm_has_an_account_only_where_one_is_named(order: Order) -> None:
+    body = new_vm(order, name="vm", tag="t", keys="k")
+    assert "serviceAccounts" not in body
+    named = replace(order, settings={"service_account": "a@p.iam.gserviceaccount.com"})
+    (account,) = new_vm(named, name="vm", tag="t", keys="k")["serviceAccounts"]
+    assert account["email"] == "a@p.iam.gserviceaccount.com"
+    assert account["scopes"] == ["https://www.googleapis.com/auth/devstorage.read_write"]
 
 
 def test_a_new_vm_without_its_time_limit_is_taken_back(
