@@ -150,6 +150,8 @@ def scan(root: Path) -> Iterator[Finding]:
             kinds |= set(held(path)) - kinds
             if kinds and not shipped.has(path, inside):
                 yield from (Finding(kind, inside) for kind in sorted(kinds))
+        except FileNotFoundError:
+            continue  # gone since it was listed
         except OSError:
             yield Finding("unreadable", inside)
 

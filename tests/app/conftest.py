@@ -62,6 +62,8 @@ TEMPLATES = [
     ),
 ]
 
+_OF_THE_TEMPLATE = ("ttl", "budget", "zones", "image", "fallbacks")
+
 E = TypeVar("E")
 
 
@@ -96,7 +98,7 @@ class Desk:
     said: Quiet
 
     def up(self, project: str = ACME, template: str = "v100", **asked: Any) -> Up:
-        changes = {key: asked.pop(key) for key in ("ttl", "budget", "zones") if key in asked}
+        changes = {key: asked.pop(key) for key in _OF_THE_TEMPLATE if key in asked}
         confirm = asked.pop("confirm", lambda plan: True)
         recipe = changed(self.app.settings.template(template), **changes)
         return up(self.app, Asked(project=project, template=recipe, **asked), confirm)
