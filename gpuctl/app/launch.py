@@ -44,11 +44,14 @@ class Overtaken(GpuctlError):
     """Another command is starting a machine of that name right now: look again."""
 
 
-def launch(app: App, plan: Plan, known: Collection[str]) -> tuple[Machine, list[Attempt]]:
+def launch(
+    app: App, plan: Plan, known: Collection[str], *, unnamed: bool = False
+) -> tuple[Machine, list[Attempt]]:
     """Offer after offer until one is accepted; each attempt is in the ledger before it is sent.
 
     `known` are the intents that were in the ledger when the plan was made. Overtaken when another
-    command wrote one for a machine of that name since: in the ledger one of them comes first.
+    command wrote one for a machine of that name since (`unnamed`: or any for the project and
+    template): in the ledger one of them comes first.
     """
     provider = app.clouds.connect(plan.ref)
     mine: set[str] = set()
@@ -66,7 +69,7 @@ def launch(app: App, plan: Plan, known: Collection[str]) -> tuple[Machine, list[
         )
         app.ledger.append([intent])
         mine.add(intent.id)
-        if _is_second(app, plan, intent, {*known, *mine}):
+        if _is_second(app, plan, intent, {*known, *mine}, unnamed=unnamed):
             note_outcome(app, outcome_of(app, intent, "failed", code="overtaken"))
             raise Overtaken(f"another command is starting {plan.name}")
         try:
@@ -90,19 +93,27 @@ def launch(app: App, plan: Plan, known: Collection[str]) -> tuple[Machine, list[
     raise NothingStarted(_all_refused(plan, attempts, last), attempts)
 
 
-def _is_second(app: App, plan: Plan, intent: Intent, known: Collection[str]) -> bool:
-    """Whether the ledger has an order for that name before this one, of which nobody knew.
+def _is_second(
+    app: App, plan: Plan, intent: Intent, known: Collection[str], *, unnamed: bool
+) -> bool:
+    """Whether the ledger has such an order before this one, of which nobody knew.
 
     The ledger has one order for all its writers: of any two, one sees the other's.
     """
     events = app.ledger.events()
     before = events[: events.index(intent)]
-    named = {e.id for e in before if isinstance(e, Leased) and e.name == plan.name}
+    wanted = (plan.project, plan.template.name)
+    same = {
+        lease.id
+        for lease in before
+        if isinstance(lease, Leased)
+        and (lease.name == plan.name or (unnamed and (lease.project, lease.template) == wanted))
+    }
     failed = {e.intent for e in events if isinstance(e, Outcome) and e.result == "failed"}
     return any(
         isinstance(event, Intent)
         and event.verb == "start"
-        and event.lease in named
+        and event.lease in same
         and event.id not in known
         and event.id not in failed
         for event in before

@@ -17,11 +17,12 @@ from gpuctl.app.ready import set_up, wait_until_ready
 from gpuctl.app.sync import Synced, note_machine, sync
 from gpuctl.config.template import Template
 from gpuctl.core.errors import CannotFill, ListingIncomplete, UsageProblem
+from gpuctl.core.events import Intent
 from gpuctl.core.kinds import State
 from gpuctl.core.model import Machine, Offer, Want
 from gpuctl.core.names import client_of
 from gpuctl.core.ports import CloudRef
-from gpuctl.core.sync import PATIENCE, is_young
+from gpuctl.core.sync import PATIENCE, YOUNG
 
 __all__ = ["Asked", "NothingStarted", "Up", "apply_flags", "next_name", "up"]
 
@@ -148,17 +149,22 @@ def _in_doubt(synced: Synced, asked: Asked) -> bool:
             return lease.name == asked.name
         return (lease.project, lease.template) == (asked.project, asked.template.name)
 
-    ordered = any(
-        intent.verb == "start" and same(intent.lease) and synced.at - intent.at < PATIENCE
-        for intent in synced.books.unsettled
-    )
     listed = {str(machine.id) for machine in synced.machines}
-    return ordered or any(
-        machine_id not in listed
-        and seen.snapshot.get("state") in (State.STARTING, State.RUNNING)
-        and same(str(seen.snapshot.get("lease")))
-        and is_young(synced.books, machine_id, synced.at)
-        for machine_id, seen in synced.books.seen.items()
+
+    def doubtful(intent: Intent) -> bool:
+        outcome = synced.books.outcomes.get(intent.id)
+        if outcome is None:
+            return synced.at - intent.at < PATIENCE
+        if outcome.result != "done" or outcome.machine in listed:
+            return False
+        # The clouds were listed before the ledger was read, and may show what is new late.
+        seen = synced.books.seen.get(outcome.machine or "")
+        alive = seen is None or seen.snapshot.get("state") in (State.STARTING, State.RUNNING)
+        return alive and synced.at - intent.at < YOUNG
+
+    return any(
+        intent.verb == "start" and same(intent.lease) and doubtful(intent)
+        for intent in synced.books.intents.values()
     )
 
 
@@ -207,7 +213,7 @@ def _try_offers(
         raise NothingStarted(error, skipped) from error
     if not confirm(plan) or asked.dry_run:
         return Up(machine=None, attempts=plan.skipped, plan=plan)
-    machine, attempts = launch(app, plan, synced.books.intents)
+    machine, attempts = launch(app, plan, synced.books.intents, unnamed=asked.name is None)
     with insured(app, ref, machine, machine.deadline):
         if not asked.detach:
             machine = wait_until_ready(app, ref, machine)

@@ -47,6 +47,8 @@ class Books:
     unsettled: tuple[Intent, ...]
     """Intents nobody knows the outcome of, oldest first."""
     intents: Mapping[str, Intent]
+    outcomes: Mapping[str, Outcome]
+    """By intent."""
     seen: Mapping[str, Seen]
     """By the cloud's id of the machine: the latest."""
     missed: Mapping[str, datetime]
@@ -111,6 +113,7 @@ def books(events: Iterable[Event]) -> Books:
         },
         unsettled=tuple(intent for intent in intents if intent.id not in settled),
         intents={intent.id: intent for intent in intents},
+        outcomes={fact.intent: fact for fact in facts if isinstance(fact, Outcome)},
         seen=seen,
         missed=_since_seen(missed, found, seen, facts),
         switches=tuple(fact for fact in facts if isinstance(fact, Switch)),

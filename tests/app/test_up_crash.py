@@ -306,3 +306,29 @@ def test_a_machine_that_ended_before_anybody_looked_is_accounted_for_whole(
         (Kind.DISK, "gp3", 100, began, ended),
         (Kind.IPV4, "in-use", 1, began, ended),
     ]
+
+
+def test_an_order_that_was_heard_is_waited_for_though_nobody_has_seen_its_machine(
+    desk: Desk,
+) -> None:
+    """Another command has just noted its outcome, and not yet what it made."""
+    desk.aws.lost_requests = 50
+    with pytest.raises(UnknownOutcome):
+        desk.up()
+    desk.aws.lost_requests = 0
+    intent = desk.events(Intent)[0]
+    note_outcome(desk.app, outcome_of(desk.app, intent, "done", machine="aws:us-east-1a:i-0"))
+    desk.machine(detach=True)
+    assert desk.aws.vms[0].created - intent.at >= timedelta(minutes=5)
+
+
+def test_without_a_name_the_projects_machine_of_another_name_is_found(desk: Desk) -> None:
+    def thinking(plan: Plan) -> bool:
+        desk.machine(name="box", detach=True)
+        return True
+
+    found = desk.up(detach=True, confirm=thinking)
+    assert found.existed
+    assert found.machine is not None
+    assert found.machine.machine.name == "box"
+    assert len(desk.aws.vms) == 1

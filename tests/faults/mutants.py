@@ -106,7 +106,7 @@ def _no_intent() -> None:
     SqliteLedger.append = lambda self, events: append(
         self, [e for e in events if not (isinstance(e, Intent) and e.verb == "start")]
     )
-    launch._is_second = lambda *_: False
+    launch._is_second = lambda *_, **__: False
 
 
 def _fresh_token() -> None:
@@ -186,7 +186,7 @@ def _no_doubt() -> None:
 def _no_line() -> None:
     from gpuctl.app import launch  # noqa: PLC0415
 
-    launch._is_second = lambda *_: False
+    launch._is_second = lambda *_, **__: False
 
 
 def _absent_is_gone() -> None:
