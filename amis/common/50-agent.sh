@@ -30,9 +30,9 @@ jq -n \
   --arg name "${GPUCTL_IMAGE:?name of the image}" \
   --arg version "${GPUCTL_IMAGE_VERSION:?version of the image}" \
   --arg driver "${driver:-${GPUCTL_DRIVER:-}}" \
-  --arg module "${GPUCTL_MODULE:-}" \
+  --arg kind "${GPUCTL_MODULE:-}" \
   --arg cuda "${GPUCTL_CUDA:-}" \
   --arg torch "${GPUCTL_TORCH:-}" \
   --arg built "$(date -u +%Y-%m-%dT%H:%M:%SZ)" \
   '{schema: "gpuctl.image/1", name: $name, version: $version, driver: $driver,
-    module: $module, cuda: $cuda, torch: $torch, built: $built}' >/etc/gpuctl/image.json
+    module: $kind, cuda: $cuda, torch: $torch, built: $built}' >/etc/gpuctl/image.json

@@ -61,19 +61,19 @@ def known_facts(shelf: Shelf, named: str, *, exact: bool = False) -> ImageFacts 
     return _by_name(shelf, match[1], match[2])
 
 
-def facts(shelf: Shelf, named: str, ask: Ask | None) -> ImageFacts:
-    """The same, from the cloud where this computer knows nothing. NotFound where nobody does."""
+def facts(shelf: Shelf, named: str, ask: Ask) -> ImageFacts:
+    """The same, from the cloud where this computer knows nothing."""
     known = known_facts(shelf, named)
     if known is not None:
         return known
-    if ask is None:
-        raise NotFound(
-            f"there is no image or recipe {named} here",
-            hint="gpuctl ami list",
-        )
     asked = ask(named)
     local = known_facts(shelf, asked.name) if asked.name != named and "@" in asked.name else None
     return asked if local is None else _filled(asked, local)
+
+
+def nowhere(named: str) -> NotFound:
+    """The error for an image that neither this computer nor a cloud knows."""
+    return NotFound(f"there is no image or recipe {named} here", hint="gpuctl ami list")
 
 
 def checks(image: ImageFacts, types: Sequence[str]) -> Sequence[Checked]:

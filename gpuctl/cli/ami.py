@@ -1,6 +1,6 @@
 """`ami`: images of one's own, and which type they run on."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -76,7 +76,7 @@ def check(session: Session, name: str, types: tuple[str, ...], region: str | Non
     wanted = types or images.targets(known, name)
     if not wanted:
         raise UsageProblem(f"on which type? {name} has no recipe here", hint="--for g6.xlarge")
-    facts = images.facts(known, name, _asking(session, name, region))
+    facts = images.facts(known, name, lambda named: _ask(session, named, region))
     found = images.checks(facts, wanted)
     match session.output:
         case "json":
@@ -91,16 +91,16 @@ def check(session: Session, name: str, types: tuple[str, ...], region: str | Non
     return ChecksFailed.exit_code if bad else 0
 
 
-def _asking(
-    session: Session, name: str, region: str | None
-) -> "Callable[[str], ImageFacts] | None":
-    """How to ask AWS; None for a name when no AWS account is in use."""
-    if not name.startswith(("ami-", "ssm:")):
-        refs = session.app.clouds.accounts() if "/" not in name else ()
-        if not any(ref.provider == "aws" for ref in refs):
-            return None
+def _ask(session: Session, name: str, region: str | None) -> "ImageFacts":
+    """What AWS tells of it. NotFound for a name that no account in use could have."""
+    from gpuctl.app.images import nowhere
+
     clouds = session.app.clouds
-    return lambda named: clouds.image(clouds.of("aws", None), region, named)
+    if not name.startswith(("ami-", "ssm:")):
+        refs = () if "/" in name else clouds.accounts()
+        if not any(ref.provider == "aws" for ref in refs):
+            raise nowhere(name)
+    return clouds.image(clouds.of("aws", None), region, name)
 
 
 def _told(facts: "ImageFacts", found: "Sequence[Checked]") -> list[str]:

@@ -11,7 +11,6 @@ from gpuctl.config.builtin import recipes
 from gpuctl.config.lockfile import Built, write_lock
 from gpuctl.config.paths import paths
 from gpuctl.config.recipe import read_recipe
-from gpuctl.core.errors import NotFound
 from gpuctl.core.images.facts import Branches, ImageFacts, Module, Verdict
 from gpuctl.core.model import Accelerator
 from gpuctl.wiring.shelf import known_image, lock_file, shelf
@@ -76,9 +75,7 @@ def test_a_cloud_is_asked_for_what_nobody_here_knows():
     assert (asked.source, asked.nvme, asked.module) == ("AWS", True, Module.PROPRIETARY)
     stranger = facts(Shelf(), "ami-0fedcba9876543210", told)
     assert (stranger.nvme, stranger.driver) == (None, None)
-    assert facts(SHELF, AMI, None).name == "torch-portable@1"
-    with pytest.raises(NotFound, match="no image or recipe nobodys"):
-        facts(SHELF, "nobodys", None)
+    assert facts(SHELF, AMI, told).source == "images.lock.toml"
 
 
 def test_types_of_a_recipe_and_types_that_nobody_knows():
