@@ -14,7 +14,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help venv demo test check lint types contracts fmt docs docs-check bench faults lock clean
+.PHONY: help venv demo test check lint types contracts fmt docs docs-check bench faults images lock clean
 
 help: ## list these targets
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -64,6 +64,9 @@ bench: venv ## measure start-up against bare imports; prints a table, never fail
 
 faults: venv ## kill, cut off and starve gpuctl in every place there is, about an hour; writes docs/reliability.md
 	@$(BIN)/python -m tests.faults
+
+images: venv ## run the steps of image recipes, twice, in a fresh Debian root (as root, with debootstrap; minutes)
+	@IMAGE_STEPS=1 $(BIN)/python -m pytest tests/images/test_steps.py -q
 
 lock: ## write requirements.lock anew from pyproject.toml (needs uv)
 	uv pip compile pyproject.toml --all-extras --group dev --universal --python-version 3.11 --upgrade \

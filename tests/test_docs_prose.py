@@ -30,7 +30,15 @@ PAGES = (
     "README.md",
     *(
         f"docs/{name}.md"
-        for name in ("architecture", "billing", "ledger", "operations", "providers", "security")
+        for name in (
+            "architecture",
+            "billing",
+            "images",
+            "ledger",
+            "operations",
+            "providers",
+            "security",
+        )
     ),
 )
 

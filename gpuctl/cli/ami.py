@@ -55,7 +55,9 @@ def list_(session: Session) -> int:
 
 @ami.command()
 @click.argument("name", metavar="NAME|AMI-ID")
-@click.option("--for", "types", metavar="TYPE", multiple=True, help="This type; the recipe's own.")
+@click.option(
+    "--for", "types", metavar="TYPE", multiple=True, help="On this type; else those of its recipe."
+)
 @click.option("--region", help="Where to look for an AMI that is not known here.")
 @command
 def check(session: Session, name: str, types: tuple[str, ...], region: str | None) -> int:
