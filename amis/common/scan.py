@@ -25,7 +25,7 @@ import re
 import stat
 import sys
 from collections.abc import Iterator
-from fnmatch import fnmatchcase
+from fnmatch import translate
 from pathlib import Path
 from typing import NamedTuple
 
@@ -134,6 +134,14 @@ class Form(NamedTuple):
     whole: re.Pattern[bytes]
 
 
+def compiled_place(pattern: str) -> re.Pattern[str]:
+    """`*` stands for all that is below, too; `**/` for any depth, none included."""
+    anywhere = pattern.startswith("**/")
+    return re.compile(("(?:.*/)?" if anywhere else "") + translate(pattern.removeprefix("**/")))
+
+
+COMPILED_PLACES = tuple((kind, compiled_place(pattern)) for kind, pattern in PLACES)
+ANY_PLACE = re.compile("|".join(sorted({place.pattern for _, place in COMPILED_PLACES})))
 COMPILED = tuple(Form(kind, re.compile(hint), re.compile(whole)) for kind, hint, whole in FORMS)
 ANY_HINT = re.compile(b"|".join(sorted({hint for _, hint, _ in FORMS})))
 
@@ -146,7 +154,7 @@ def scan(root: Path) -> Iterator[Finding]:
             facts = os.lstat(path)
             if not stat.S_ISREG(facts.st_mode) or not facts.st_size:
                 continue
-            kinds = {kind for kind, pattern in PLACES if lies(inside, pattern)}
+            kinds = placed(inside)
             kinds |= set(held(path)) - kinds
             if kinds and not shipped.has(path, inside):
                 yield from (Finding(kind, inside) for kind in sorted(kinds))
@@ -170,11 +178,11 @@ def files(root: Path) -> Iterator[tuple[Path, str]]:
         yield Path(name, "."), Path(name).relative_to(root).as_posix()
 
 
-def lies(inside: str, pattern: str) -> bool:
-    """Whether a path is at a place; `*` at the end of a pattern stands for all that is below."""
-    if pattern.startswith("**/"):
-        return fnmatchcase(inside, pattern[3:]) or fnmatchcase(inside, "*/" + pattern[3:])
-    return fnmatchcase(inside, pattern)
+def placed(inside: str) -> set[str]:
+    """The kinds whose places a path lies at."""
+    if not ANY_PLACE.match(inside):
+        return set()
+    return {kind for kind, place in COMPILED_PLACES if place.match(inside)}
 
 
 def held(path: Path) -> Iterator[str]:
