@@ -1,12 +1,12 @@
 """The policies that ours is measured against: on-demand alone, greedy, Uniform Progress.
 
 Uniform Progress is that of "Can't Be Late" (NSDI '24), as its authors' code has it, not its text:
-on on-demand it stays there while no spot can be had. Over several zones both take the zones in
-turn, from the cheapest on, and begin again after the last.
+on on-demand it stays there while no spot can be had. Over several zones both ask the cheapest
+first.
 """
 
 from gpuctl.core.deadline.safety import may_start_spot, must_leave_idle
-from gpuctl.core.deadline.view import IDLE, ON_DEMAND, Decision, Observation, Place, Why
+from gpuctl.core.deadline.view import IDLE, ON_DEMAND, Decision, Observation, Why
 
 
 def on_demand(view: Observation) -> Decision:
@@ -37,8 +37,9 @@ def uniform_progress(view: Observation) -> Decision:
             return _try_spot(view, slack) or Decision(ON_DEMAND, Why.SAFETY)
         return Decision(ON_DEMAND, Why.BEHIND)
     behind = view.elapsed * view.job.work > (view.job.work - view.work_left) * view.job.deadline
-    found = _try_spot(view, slack)
-    if found and not (behind and view.refused is not None):
+    # Behind, a zone that has just refused is not asked again: the text's rule for what can be seen.
+    found = None if behind and view.refused else _try_spot(view, slack)
+    if found is not None:
         return found
     return Decision(ON_DEMAND, Why.BEHIND) if behind else Decision(IDLE, Why.WAIT, view.memory)
 
@@ -50,19 +51,15 @@ def _ahead(view: Observation, margin: int) -> bool:
 
 
 def _try_spot(view: Observation, slack: int) -> Decision | None:
-    """The next zone to take or to try; None where that is not safe or known to be in vain."""
+    """Take the cheapest zone that has any; None where that is not safe or known to be in vain."""
     if not may_start_spot(view, slack):
         return None
-    zone = _next_zone(view)
-    return None if zone is None else Decision(zone, Why.TAKE, view.memory)
-
-
-def _next_zone(view: Observation) -> Place | None:
     order = sorted(range(len(view.prices)), key=view.prices.__getitem__)
-    if view.available is not None:
-        return next((zone for zone in order if view.available[zone]), None)
-    order = [zone for zone in order if zone != view.lost]
-    if view.refused in order:
-        turn = order.index(view.refused) + 1
-        return order[turn % len(order)]
-    return order[0] if order else None
+    zones = [
+        zone
+        for zone in order
+        if zone != view.lost and (view.available is None or view.available[zone])
+    ]
+    if not zones:
+        return None
+    return Decision(zones[0], Why.TAKE, view.memory, tuple(zones[1:]))

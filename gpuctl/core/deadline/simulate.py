@@ -3,7 +3,15 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from gpuctl.core.deadline.view import IDLE, ON_DEMAND, Job, Observation, Place, Policy
+from gpuctl.core.deadline.view import (
+    IDLE,
+    ON_DEMAND,
+    Decision,
+    Job,
+    Observation,
+    Place,
+    Policy,
+)
 
 
 class Market(NamedTuple):
@@ -45,7 +53,7 @@ def run_job(job: Job, market: Market, first: int, policy: Policy, *, sees_all: b
     held, starting, work, cost = IDLE, 0, job.work, 0
     preemptions = starts = 0
     lost: Place | None = None
-    refused: Place | None = None
+    refused: tuple[Place, ...] = ()
     memory: object = None
     places: list[Place] = []
     interval = job.interval
@@ -69,10 +77,10 @@ def run_job(job: Job, market: Market, first: int, policy: Policy, *, sees_all: b
                 memory,
             )
         )
-        memory, wanted, refused = decision.memory, decision.place, None
+        memory, wanted, refused = decision.memory, decision.place, ()
         if wanted >= 0 and not now[wanted]:
-            refused = wanted
-        elif wanted != held:
+            wanted, refused = _try_others(decision, now, held)
+        if wanted != held:
             held, starting = wanted, 0 if wanted == IDLE else job.overhead
             starts += wanted != IDLE
         places.append(held)
@@ -86,3 +94,15 @@ def run_job(job: Job, market: Market, first: int, policy: Policy, *, sees_all: b
     rest = work + (starting if held == ON_DEMAND else job.overhead)
     cost += -(-rest // interval) * market.on_demand
     return Run(cost, True, preemptions, starts, tuple(places))
+
+
+def _try_others(
+    decision: Decision, now: tuple[bool, ...], held: Place
+) -> tuple[Place, tuple[Place, ...]]:
+    """The first that can be had after a refusal, else what is held; and those that refused."""
+    refused = [decision.place]
+    for zone in decision.then:
+        if now[zone]:
+            return zone, tuple(refused)
+        refused.append(zone)
+    return held, tuple(refused)

@@ -39,7 +39,7 @@ class Observation(NamedTuple):
 
     `held` still runs; what was lost at this boundary is `lost`. `starting` is what the held
     machine has not yet sat out of its overhead. `prices` are those of the spot zones now, each as
-    a share of the on-demand price. `refused` is the zone that was tried in the interval before
+    a share of the on-demand price. `refused` are the zones that were tried in the interval before
     and had nothing. `available` is None unless every zone can be seen without trying it.
     `memory` is what the policy itself handed back the last time; None the first time.
     """
@@ -51,7 +51,7 @@ class Observation(NamedTuple):
     held: Place = IDLE
     starting: int = 0
     lost: Place | None = None
-    refused: Place | None = None
+    refused: tuple[Place, ...] = ()
     available: tuple[bool, ...] | None = None
     memory: Any = None
 
@@ -79,15 +79,17 @@ class Why(StrEnum):
 class Decision(NamedTuple):
     """Where to be for the next interval, and why.
 
-    A zone that has nothing when it is tried changes nothing: what is held is kept for that
-    interval. `costs` are what the job is expected to cost from now on by each choice, in hours
-    of on-demand, for those policies that reckon it.
+    Where `place` is a zone that refuses, those in `then` are tried, in order. When none of them
+    has anything, what is held is kept for that interval: a try that fails costs the interval.
+    `saves` is what the choice is expected to save against the next best one, in hours of
+    on-demand, for a policy that reckons it.
     """
 
     place: Place
     why: Why
     memory: Any = None
-    costs: tuple[tuple[str, float], ...] = ()
+    then: tuple[Place, ...] = ()
+    saves: float | None = None
 
 
 Policy = Callable[[Observation], Decision]
