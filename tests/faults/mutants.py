@@ -258,6 +258,8 @@ def _laptop_clock() -> None:
 
 
 def _found_is_forgotten() -> None:
+    """Both of what sees it: the search by token, and the look at outcomes."""
+    _no_doubt()
     from gpuctl.app import sync  # noqa: PLC0415
 
     settle = sync.settle

@@ -139,7 +139,7 @@ class Nursery:
                 raise TimeoutError(f"command {number} does not end")
             got = self._line.recv(1 << 16)
             if not got:
-                raise RuntimeError("the nursery has died")
+                raise RuntimeError(f"the nursery has died: {self._process.wait(10)}")
             *lines, self._pending = (self._pending + got).split(b"\n")
             for line in lines:
                 told = json.loads(line)
