@@ -132,12 +132,13 @@ def _by_project(
     return found
 
 
-def days_to_ask(month: Month | None, now: datetime) -> Span:
-    """Whole days of the month (this one where none is named), as far as they have begun.
+def days_to_ask(month: Month | None, now: datetime, provider: str = "aws") -> Span:
+    """Whole days of the provider's month, this one where none is named, as far as they have begun.
 
     UsageProblem for a month that has not.
     """
-    whole = (month or Month.of(now, billing_zone("aws"))).span(billing_zone("aws"))
+    zone = billing_zone(provider)
+    whole = (month or Month.of(now, zone)).span(zone)
     today = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     if whole.start > now:
         raise UsageProblem(f"{month} has not begun", hint="--month last")

@@ -23,6 +23,12 @@ _FILE = click.Path(path_type=Path)
 @click.option("--from", "files", metavar="FILE", multiple=True, type=_FILE, help="The bill.")
 @click.argument("more", nargs=-1, type=_FILE, metavar="[FILE]...")
 @click.option("--aws", "explorer", is_flag=True, help="Ask AWS Cost Explorer (0.01 USD a request).")
+@click.option(
+    "--bigquery",
+    "table",
+    metavar="PROJECT.DATASET.TABLE",
+    help="Read Google's billing export there.",
+)
 @click.option("--month", metavar="M", help="2025-03, this or last: only that month of the bill.")
 @click.option("--client", shell_complete=clients, help="Only what ran for this client's projects.")
 @click.option("--dry-run", is_flag=True, help="Compare and say; write nothing.")
@@ -42,6 +48,7 @@ def reconcile(
     files: tuple[Path, ...],
     more: tuple[Path, ...],
     explorer: bool,
+    table: str | None,
     month: str | None,
     client: str | None,
     dry_run: bool,
@@ -52,7 +59,7 @@ def reconcile(
 
     FILE: a Cost and Usage Report, a FOCUS export, a spot data feed or a billing export of
     Google's, as CSV, Parquet or JSON Lines, or a directory of them. Without an export, --aws asks
-    for this month or the one named.
+    for this month or the one named; --bigquery reads Google's where it lies.
     """
     from gpuctl.app.reconcile import month_named, settle
     from gpuctl.cli.reconcile_shapes import csv_rows, reconcile_shape
@@ -68,6 +75,8 @@ def reconcile(
         opened = _asked(session, (*files, *more), asked_month, client)
         if opened is None:
             return 1
+    elif table is not None:
+        opened = _queried(session, table, (*files, *more), asked_month)
     else:
         opened = _read(session, (*files, *more))
     asking = Asking(source=opened.source, month=asked_month, client=client, per_usd=rate)
@@ -114,6 +123,30 @@ def _asked(
         f"asking Cost Explorer for {span.start:%Y-%m-%d} to {span.end:%Y-%m-%d}"
     ):
         return app.clouds.costs(ref, span)
+
+
+def _queried(
+    session: Session, table: str, files: tuple[Path, ...], month: "Month | None"
+) -> "Bill":
+    """From BigQuery into a file of this process, and from there like any other export."""
+    import tempfile
+
+    from gpuctl.app.reconcile import days_to_ask
+
+    if files:
+        raise UsageProblem("--bigquery asks the cloud: leave out --from")
+    span = days_to_ask(month, session.now(), "gcp")
+    app = session.app
+    folder = tempfile.TemporaryDirectory(prefix="gpuctl-export-")
+    click.get_current_context().call_on_close(folder.cleanup)
+    file = Path(folder.name) / f"{table.replace('/', '_')}.jsonl"
+    with app.progress.step(f"asking BigQuery for {span.start:%Y-%m-%d} to {span.end:%Y-%m-%d}"):
+        lines = app.clouds.export("gcp", table, span)
+        with file.open("w", encoding="utf-8") as out:
+            count = sum(bool(out.write(f"{line}\n")) for line in lines)
+    if not count:
+        raise UsageProblem(f"{table} has no usage in that time", hint="--month 2025-03")
+    return _read(session, (file,))
 
 
 def _read(session: Session, files: tuple[Path, ...]) -> "Bill":

@@ -279,6 +279,12 @@ class Clouds(Protocol):
         NotFound where it has none; UsageProblem where the cloud does not tell.
         """
 
+    def export(self, provider: str, table: str, span: Span) -> Iterator[str]:
+        """The rows of a billing export where it lies, JSON, one a line; reading may cost money.
+
+        UsageProblem where the cloud keeps none, or for a name that is none.
+        """
+
     def costs(self, ref: CloudRef, span: Span) -> Bill:
         """What the account was billed, asked of the cloud itself; each request may cost money.
 

@@ -5,7 +5,7 @@ package are known without looking.
 """
 
 import importlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -59,6 +59,8 @@ class Cloud:
     """A bucket by its name, for reading."""
     image: Callable[[Context, str | None, str], ImageFacts] | None = None
     """What it tells of an image (region, name), free of charge. Optional."""
+    export: Callable[[Context, str, Span], Iterator[str]] | None = None
+    """The rows of a billing export (its name) with usage in a span: JSON, one a line. Optional."""
     costs: Callable[[Context, Span, KindOf], Bill] | None = None
     """What the account was billed over whole days, where the cloud tells it by API; each call
     may cost money. Optional: None = a bill is read from its files."""

@@ -1,7 +1,7 @@
 """The accounts in use, connected at need."""
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from gpuctl import providers
@@ -95,6 +95,16 @@ class Accounts:
                 hint="gpuctl ami list",
             )
         return ask(self._context(ref), region, named)
+
+    def export(self, provider: str, table: str, span: Span) -> Iterator[str]:
+        """By the user's own credentials."""
+        ask = providers.cloud(provider).export
+        if ask is None:
+            raise UsageProblem(
+                f"{provider} keeps no export that can be asked",
+                hint="gpuctl reconcile --from FILE",
+            )
+        return ask(self._context(CloudRef(provider)), table, span)
 
     def costs(self, ref: CloudRef, span: Span) -> Bill:
         """By the cloud's own API; the words of its bill mean what they mean in a file."""

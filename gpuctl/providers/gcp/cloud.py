@@ -1,10 +1,11 @@
 """Google Compute Engine, as the registry knows it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from gpuctl.config.model import ClientPolicy, Settings
 from gpuctl.core.checkpoints import Store
 from gpuctl.core.ports import Provider
+from gpuctl.core.span import Span
 from gpuctl.providers import Cloud, Context
 
 
@@ -54,8 +55,18 @@ def _has_own_account(client: ClientPolicy) -> bool:
     return bool(client.gcp_project)
 
 
+def _export(context: Context, table: str, span: Span) -> Iterator[str]:
+    """By one query to BigQuery, which bills what it reads."""
+    from gpuctl.providers.gcp.billing_export import SCOPE, rows  # noqa: PLC0415
+    from gpuctl.providers.gcp.client import credentials  # noqa: PLC0415
+
+    endpoint = context.environ.get("GPUCTL_GCP_ENDPOINT") or None
+    return rows(credentials(endpoint, (SCOPE,))[0], endpoint, table, span)
+
+
 CLOUD = Cloud(
     name="gcp",
+    export=_export,
     connect=_connect,
     in_use=_in_use,
     has_own_account=_has_own_account,
