@@ -50,7 +50,7 @@ def compare(
     policies: Sequence[tuple[str, Policy | None]],
     *,
     sees_all: bool = False,
-    tell: Callable[[str, int], None] = lambda name, done: None,
+    tell: Callable[[str, int], None] = lambda _name, _done: None,
 ) -> Iterator[Result]:
     """One result a policy, in their order; None stands for the optimum itself.
 

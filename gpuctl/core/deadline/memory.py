@@ -52,7 +52,7 @@ def learn(view: Observation) -> Memory:
     hours = now - old.at
     old = old._replace(logs=forgotten(old.logs, hours), held=view.held)
     if view.available is not None:
-        return _seen(old, any(view.available), now, hours, searched(zones))
+        return _seen(old, now, hours, searched(zones), there=any(view.available))
     refused = old.refused_at
     if view.refused or view.lost is not None:
         refused = tuple(
@@ -65,7 +65,7 @@ def learn(view: Observation) -> Memory:
     return new._replace(at=now, refused_at=refused)
 
 
-def _seen(old: Memory, there: bool, now: float, hours: float, faster: float) -> Memory:
+def _seen(old: Memory, now: float, hours: float, faster: float, *, there: bool) -> Memory:
     """With every zone in sight: whether there is spot anywhere."""
     logs, age = old.logs, old.age + hours
     if old.on is None:

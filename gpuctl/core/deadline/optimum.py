@@ -10,7 +10,7 @@ such that `interval * held - overhead * starts >= work`. Two things make it quic
   Beginnings above the bound are dropped; the allowed gap is widened until a schedule is found.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import count
 from typing import NamedTuple
 
@@ -254,8 +254,7 @@ def _grow(
         ]
         begun = more - job.overhead
         into += [
-            _Label(p + begun, c + paid, cost, _with(edges, cost, length))
-            for p, c, _, edges in free
+            _Label(p + begun, c + paid, cost, _with(edges, cost, length)) for p, c, _, edges in free
         ]
         grown.append(into)
     return grown
@@ -266,8 +265,10 @@ def _ended(last: _Stretch, mode: int, labels: Sequence[_Label]) -> Iterator[_Lab
     cost = last.costs[mode] or 0
     for progress, paid, least, edges in labels:
         if cost > least:
-            edges = _with(_with(edges, least, -last.length), cost, last.length)
-        yield _Label(progress, paid, 0, edges)
+            ended = _with(_with(edges, least, -last.length), cost, last.length)
+        else:
+            ended = edges
+        yield _Label(progress, paid, 0, ended)
 
 
 def _undominated(job: Job, labels: Sequence[_Label]) -> list[_Label]:

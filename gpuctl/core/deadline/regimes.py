@@ -32,7 +32,7 @@ def searched(zones: int) -> float:
 
     Less than their number: zones of a provider run out together.
     """
-    return zones**0.5
+    return float(zones**0.5)
 
 
 def after_on(logs: Logs, hours: float) -> Logs:

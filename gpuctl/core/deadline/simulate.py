@@ -90,10 +90,12 @@ def run_job(job: Job, market: Market, first: int, policy: Policy, *, sees_all: b
         work -= max(0, interval - starting)
         starting = max(0, starting - interval)
         if work <= 0:
-            return Run(cost, False, preemptions, starts, tuple(places))
+            return Run(
+                cost, late=False, preemptions=preemptions, starts=starts, places=tuple(places)
+            )
     rest = work + (starting if held == ON_DEMAND else job.overhead)
     cost += -(-rest // interval) * market.on_demand
-    return Run(cost, True, preemptions, starts, tuple(places))
+    return Run(cost, late=True, preemptions=preemptions, starts=starts, places=tuple(places))
 
 
 def _try_others(
