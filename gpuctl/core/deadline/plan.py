@@ -27,6 +27,7 @@ _MOST = 2.0
 """Savings are cut to this, so that what is not safe has no weight in between."""
 
 Row = Sequence[float]
+_Chances = tuple[float, float, float]
 
 
 class Plan(NamedTuple):
@@ -48,7 +49,7 @@ def plans(price: float, overhead: float, zones: int) -> tuple[Plan, ...]:
     )
 
 
-def value(plan: Plan, rows: Sequence[Row], age: float, slack: float) -> float:
+def value(rows: Sequence[Row], age: float, slack: float) -> float:
     """The table between its points; `slack` in steps."""
     for at in range(1, len(_MIDDLES)):
         if age < _MIDDLES[at] or at == len(_MIDDLES) - 1:
@@ -62,11 +63,16 @@ def value(plan: Plan, rows: Sequence[Row], age: float, slack: float) -> float:
 def _between(row: Row, slack: float) -> float:
     at = int(slack)
     if at >= len(row) - 1:
-        return row[-1]
-    return row[at] + (slack - at) * (row[at + 1] - row[at])
+        return _cut(row[-1])
+    low = _cut(row[at])
+    return low + (slack - at) * (_cut(row[at + 1]) - low)
 
 
-def _chances(rate: float, faster: float, step: float) -> list[tuple[float, float, float]]:
+def _cut(saved: float) -> float:
+    return max(-_MOST, min(_MOST, saved))
+
+
+def _chances(rate: float, faster: float, step: float) -> list[_Chances]:
     """By class of age: the chances to stay in it, to grow older, and to turn, within a step."""
     chances = []
     for at, middle in enumerate(_MIDDLES):
@@ -82,75 +88,64 @@ def _solve(
     price: float,
     overhead: float,
     step: float,
-    on: list[tuple[float, float, float]],
-    off: list[tuple[float, float, float]],
+    on: Sequence[_Chances],
+    off: Sequence[_Chances],
 ) -> Plan:
     """Backwards from the deadline. Index of each row: slack in steps, from none to all of it."""
     whole = int(overhead / step + 1e-9)
     part = overhead / step - whole
     least = whole + (part > 1e-9)  # noqa: PLR2004 - rounding
-    blocked, wide = [_NEVER] * least, STEPS + 2
+    blocked = [_NEVER] * least
 
-    def started(row: list[float]) -> list[float]:
+    def started(row: list[float], left: int) -> list[float]:
         """The cost when a start comes first: its overhead of slack is gone."""
         if part > 1e-9:  # noqa: PLR2004 - rounding
-            row = [(1 - part) * a + part * b for a, b in zip(row[1:], row, strict=False)]
-        return (blocked + row)[:wide]
+            row = [(1 - part) * a + part * b for a, b in zip(row[1:left], row, strict=False)]
+        return (blocked + row)[:left]
+
+    def stepped(
+        rows: list[list[float]], at: int, chances: _Chances, turned: list[float], paid: float
+    ) -> list[float]:
+        """The cost of staying for a step, and of what may come of it."""
+        stay, older, turn = chances
+        after = rows[at + 1] if at + 1 < len(rows) else rows[at]
+        return [
+            paid + stay * a + older * b + turn * c
+            for a, b, c in zip(rows[at], after, turned, strict=False)
+        ]
 
     classes = range(len(AGES))
-    nothing = [0.0] * wide
-    spot = [nothing for _ in classes]
-    idle = [nothing for _ in classes]
-    gone = [nothing for _ in classes]  # on on-demand, no spot to be had
-    there = [nothing for _ in classes]  # on on-demand, spot could be had
+    spot = idle = gone = there = [[0.0] for _ in classes]
     waits: list[list[Row]] = [[[0.0]] * len(AGES)]
     moves: list[list[Row]] = [[[0.0]] * len(AGES)]
     for left in range(1, STEPS + 1):
-        done = [0.0] * (wide - left)
-
-        def stepped(
-            now: list[list[float]],
-            at: int,
-            chances: tuple[float, float, float],
-            turned: list[float],
-            paid: float,
-            done: list[float] = done,
-            left: int = left,
-        ) -> list[float]:
-            stay, older, turn = chances
-            after = now[min(at + 1, len(now) - 1)]
-            return [
-                paid + stay * a + older * b + turn * c
-                for a, b, c, _ in zip(now[at], after, turned, range(left), strict=False)
-            ] + done
-
-        spot_now = [stepped(spot, at, on[at], idle[0], price * step) for at in classes]
+        # On on-demand, `gone` is without and `there` with spot in sight.
+        now_spot = [stepped(spot, at, on[at], idle[0], price * step) for at in classes]
+        now_gone = [stepped(gone, at, off[at], there[0], step) for at in classes]
         keep = [stepped(there, at, on[at], gone[0], step) for at in classes]
-        gone_now = [stepped(gone, at, off[at], there[0], step) for at in classes]
-        taken = started(spot[0])
-        taken[: 2 * least] = [_NEVER] * (2 * least)
-        taken = list(map(min, taken, started(there[0])))
-        move_rows: list[Row] = []
-        wait_rows: list[Row] = []
-        there_now, idle_now = [], []
-        for at in classes:
-            moved = started(spot_now[at])
-            moved[: 2 * least] = [_NEVER] * (2 * least)
-            move_rows.append(_saved(keep[at], moved, left))
-            there_now.append(list(map(min, keep[at], moved)))
-            waited = [_NEVER, *stepped(idle, at, off[at], taken, 0.0, done, left - 1)]
-            waited[: least + 1] = [_NEVER] * (least + 1)
-            begun = started(gone_now[at])
-            wait_rows.append(_saved(begun, waited, left))
-            idle_now.append(list(map(min, waited[:left], begun)) + done)
-        spot, idle, gone, there = spot_now, idle_now, gone_now, there_now
-        waits.append(wait_rows)
-        moves.append(move_rows)
+        found = list(map(min, _safe(started(spot[0], left), 2 * least), started(there[0], left)))
+        moved = [_safe(started(row, left), 2 * least) for row in now_spot]
+        begun = [started(row, left) for row in now_gone]
+        waited = [
+            _safe([_NEVER, *stepped(idle, at, off[at], found, 0.0)][:left], least + 1)
+            for at in classes
+        ]
+        moves.append([_saved(a, b) for a, b in zip(keep, moved, strict=True)])
+        waits.append([_saved(a, b) for a, b in zip(begun, waited, strict=True)])
+        # With as much slack as there is time, the work is done.
+        spot, gone = [[*row, 0.0] for row in now_spot], [[*row, 0.0] for row in now_gone]
+        there = [[*map(min, a, b), 0.0] for a, b in zip(keep, moved, strict=True)]
+        idle = [[*map(min, a, b), 0.0] for a, b in zip(begun, waited, strict=True)]
     return Plan(step, waits, moves)
 
 
-def _saved(cost: list[float], instead: list[float], left: int) -> Row:
-    """What `instead` saves, by slack, as far as there is work left."""
-    return [
-        max(-_MOST, min(_MOST, a - b)) for a, b, _ in zip(cost, instead, range(left), strict=False)
-    ]
+def _safe(row: list[float], least: int) -> list[float]:
+    """The costs with those of too little slack blocked."""
+    least = min(least, len(row))
+    row[:least] = [_NEVER] * least
+    return row
+
+
+def _saved(cost: list[float], instead: list[float]) -> Row:
+    """What `instead` saves, by slack."""
+    return [a - b for a, b in zip(cost, instead, strict=True)]

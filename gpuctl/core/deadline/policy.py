@@ -150,5 +150,5 @@ def _saves(
     total = 0.0
     for weight, plan in zip(likely, tables, strict=True):
         rows = plan.move[left] if moves else plan.wait[left]
-        total += weight * value(plan, rows, age, spare)
+        total += weight * value(rows, age, spare)
     return total
