@@ -13,14 +13,14 @@ from typing import NamedTuple
 
 from gpuctl.core.deadline.regimes import FLAPPING, REGIMES, SETTLING, searched
 
-STEPS = 80
+STEPS = 60
 """Beyond these many steps from the deadline, slack counts in proportion to the time left: further
 tables decide alike (measured), and cost time."""
 LEAST_STEP = 0.2
 """Hours. Shorter steps decide alike (measured)."""
-AGES = (0.0, 0.3, 1.0, 4.0)
+AGES = (0.0, 0.25, 0.6, 1.5, 4.0)
 """Hours at which the classes of age begin; the last has no end."""
-_MIDDLES = (0.15, 0.65, 2.5, 8.0)
+_MIDDLES = (0.125, 0.425, 1.05, 2.75, 8.0)
 _NEVER = 1e3
 """Costs more than any job here, in hours of on-demand: what is not safe."""
 _MOST = 2.0

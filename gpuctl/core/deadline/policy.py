@@ -21,7 +21,6 @@ _ASKED_HOURS = 1.0
 """…and after how many hours a third of that is left."""
 _ASK_AGAIN = 1.0
 """Hours before a cheaper zone is asked again while another one is held."""
-_MOVES = 0.0
 _CHEAPER = 0.02
 """A cheaper zone is cheaper by more than this share of on-demand."""
 
@@ -100,7 +99,7 @@ def _on_demand(view: Observation, memory: Memory, slack: int, zones: list[Place]
     for zone in zones:
         age = memory.age if view.available is not None else memory.absent(zone) / 2
         saves = _saves(view, likely, slack, view.prices[zone], age, moves=True)
-        if saves > _MOVES:
+        if saves > 0:
             worth.append(zone)
             best = max(best, saves)
     if worth:

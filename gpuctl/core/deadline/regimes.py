@@ -13,13 +13,13 @@ FLAPPING = 0.5
 """What the young have in common in every market: half of them end before they are an hour old."""
 SETTLING = 0.35
 """Hours after which a stretch begins to settle; spot was probed every ten minutes."""
-REGIMES = ((1.2, 0.025), (0.3, 0.1), (0.09, 0.33), (0.025, 1.2))
-"""(spot ends, spot comes) per hour, from the tightest market to the calmest. The product of both
-is about the same: where spot lasts, it also comes back soon."""
-FORGETTING = 0.02
+REGIMES = ((1.0, 0.03), (0.17, 0.17), (0.03, 1.0))
+"""(spot ends, spot comes) per hour in a tight, a middling and a calm market. The product of both
+is the same: where spot lasts, it also comes back soon."""
+FORGETTING = 0.03
 """Share of what was learnt that an hour takes away: markets change within two days."""
-DOUBT = 0.1
-"""Weight that the even prior keeps whatever was learnt: insurance against a market that turns."""
+DOUBT = 0.05
+"""Weight that the even prior keeps whatever was learnt, as a market may turn."""
 
 Logs = tuple[float, ...]
 """Log-likelihood of each regime."""
