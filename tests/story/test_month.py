@@ -49,6 +49,35 @@ def documents(teller, month, tmp_path_factory):
     return made
 
 
+@pytest.fixture(scope="module")
+def told(teller, month, documents):
+    """The report before anything is closed: tests that need that ask for this, in any order."""
+    return figures(teller, month.name)
+
+
+@pytest.fixture(scope="module")
+def spent(teller, month, told):
+    """The charges before anything is closed, of everybody and of one client, and as FOCUS."""
+    focus = report(teller, month, "--client", "acme", "--format", "focus", "--out", "focus.csv")
+    assert "wrote" in focus.err
+    return {
+        None: teller.data("spend", "--month", month.name),
+        "acme": teller.data("spend", "--month", month.name, "--client", "acme"),
+    }
+
+
+@pytest.fixture(scope="module")
+def closed(teller, month, told, spent):
+    """Borealis' month is closed; then more is found out about it."""
+    teller.run(
+        "close", "borealis", "--month", month.name, "--invoice", "2026-031", "--rate", "0.92"
+    )
+    day = f"{month.name}-20"
+    teller.run("adjust", "borealis/speech", "0.75", "--note", "a snapshot overlooked", "--at", day)
+    teller.run("adjust", "acme/vision", "0.25", "--note", "the same", "--at", day)
+    return figures(teller, month.name)
+
+
 def report(teller, month, *argv):
     return teller.run("report", "--month", month.name, "--rate", "0.92", *argv)
 
@@ -68,9 +97,8 @@ def test_the_ledger_is_the_clouds_own_truth(teller, month):
     assert faults(teller.world, teller.home) == []
 
 
-def test_the_report_is_the_charges_added_up(teller, month):
-    told = figures(teller, month.name)
-    spent = teller.data("spend", "--month", month.name)
+def test_the_report_is_the_charges_added_up(told, spent):
+    spent = spent[None]
     assert not [charge for charge in spent["charges"] if charge["cost"] is None]
     by_project = {}
     for charge in spent["charges"]:
@@ -89,10 +117,9 @@ def test_the_report_is_the_charges_added_up(teller, month):
     assert Decimal(speech["absorbed"]) == Decimal(speech["cost"]) - 20
 
 
-def test_every_document_comes_to_the_same(documents, teller, month):
+def test_every_document_comes_to_the_same(documents, told):
     rate = {"acme": Decimal(1), "borealis": Decimal("0.92"), "me": Decimal(1)}
     vat = {"borealis": Decimal("1.25")}
-    told = figures(teller, month.name)
     for client in CLIENTS:
         billable = sum(Decimal(p["billable"]) for p in told["projects"] if p["client"] == client)
         total = (billable * rate[client] * vat.get(client, 1)).quantize(Decimal("0.01"))
@@ -116,25 +143,15 @@ def test_no_document_names_another_client(documents):
         assert "Borealis" not in text or client == "borealis"
 
 
-def test_the_charges_as_focus_add_up(teller, month):
-    spent = teller.data("spend", "--month", month.name, "--client", "acme")
-    done = report(teller, month, "--client", "acme", "--format", "focus", "--out", "focus.csv")
-    assert "wrote" in done.err
+def test_the_charges_as_focus_add_up(teller, spent):
     with (teller.home / "focus.csv").open(newline="") as file:
         billed = [Decimal(row["BilledCost"]) for row in csv.DictReader(file)]
-    assert sum(billed) == Decimal(spent["total"])
+    assert sum(billed) == Decimal(spent["acme"]["total"])
 
 
-def test_a_closed_month_stays_and_what_comes_late_is_the_next_one_s(teller, month):
-    before = figures(teller, month.name)
-    teller.run(
-        "close", "borealis", "--month", month.name, "--invoice", "2026-031", "--rate", "0.92"
-    )
+def test_a_closed_month_stays_and_what_comes_late_is_the_next_one_s(teller, month, told, closed):
+    before, after = told, closed
     first = month.end.strftime("%Y-%m")
-    day = f"{month.name}-20"
-    teller.run("adjust", "borealis/speech", "0.75", "--note", "a snapshot overlooked", "--at", day)
-    teller.run("adjust", "acme/vision", "0.25", "--note", "the same", "--at", day)
-    after = figures(teller, month.name)
     assert _of(after, "borealis/speech") == _of(before, "borealis/speech")
     cost = Decimal(_of(before, "acme/vision")["cost"])
     assert Decimal(_of(after, "acme/vision")["cost"]) - cost in (Decimal("0.25"), Decimal("0.26"))
