@@ -13,6 +13,7 @@ from gpuctl.providers.aws import tags
 IMAGE, VERSION = "gpuctl:image", "gpuctl:version"
 DRIVER, MODULE = "gpuctl:driver", "gpuctl:module"
 CUDA, TORCH = "gpuctl:cuda", "gpuctl:torch"
+RECIPE = "gpuctl:recipe-sha256"
 
 _VENDOR = "898082745236"
 """AWS's account of the Deep Learning AMIs: only there does a name tell what is inside."""

@@ -1,0 +1,41 @@
+"""What may be asked of a cloud about images that exist. Each promise here is a contract test."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from gpuctl.core.images.stored import StoredImage
+
+
+class KeepsImages(Protocol):
+    """The part of a `Provider` that keeps images; the same errors as everywhere."""
+
+    def images(self) -> Sequence[StoredImage]:
+        """Every image of one's own that the account keeps: complete, or `ListingIncomplete`.
+
+        Those that carry a name and version of gpuctl's, ours or another installation's, in
+        every region, with what each costs.
+        """
+
+    def image(self, region: str, named: str) -> StoredImage:
+        """The image that `NAME@VERSION`, `NAME@CHANNEL`, `NAME` or an id leads to in a region.
+
+        Only one's own account's images are found by name. `NotFound` where it leads to none.
+        """
+
+    def copy_image(self, image: StoredImage, region: str) -> StoredImage:
+        """Have the cloud copy it; returns once accepted, perhaps not `ready`.
+
+        Where it is already, that one: never a second of the same version. Channels stay behind.
+        """
+
+    def promote_image(self, image: StoredImage, channel: str) -> None:
+        """`NAME@CHANNEL` leads to it in its region from now on, and to no other version."""
+
+    def share_image(self, image: StoredImage, whom: str) -> None:
+        """Let another account (twelve digits) or project start machines from it, and copy it.
+
+        `InvalidRequest` with the reason where the cloud cannot: nothing is shared then.
+        """
+
+    def remove_image(self, image: StoredImage) -> None:
+        """It and its snapshots are gone. Idempotent; ValueError for what is not ours."""
