@@ -11,7 +11,7 @@ from gpuctl.core.billed import Bill
 from gpuctl.core.checkpoints import Store
 from gpuctl.core.events import Event, Leased
 from gpuctl.core.images.facts import ImageFacts
-from gpuctl.core.images.ports import KeepsImages
+from gpuctl.core.images.ports import KeepsImages, MakesImages
 from gpuctl.core.keeping import Keep
 from gpuctl.core.kinds import Priced
 from gpuctl.core.model import (
@@ -51,7 +51,7 @@ class CloudRef:
         return self.provider if self.payer is None else f"{self.provider} ({self.payer}'s account)"
 
 
-class Provider(KeepsImages, Protocol):
+class Provider(KeepsImages, MakesImages, Protocol):
     """One cloud through one account. Every method may raise `Denied`, `Busy`, `GpuctlError`."""
 
     @property

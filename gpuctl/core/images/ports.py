@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
+from gpuctl.core.images.making import ImageOrder, Taken
 from gpuctl.core.images.stored import StoredImage
 
 
@@ -39,3 +40,20 @@ class KeepsImages(Protocol):
 
     def remove_image(self, image: StoredImage) -> None:
         """It and its snapshots are gone. Idempotent; ValueError for what is not ours."""
+
+
+class MakesImages(Protocol):
+    """The part of a `Provider` that makes images of builders; the same errors as everywhere."""
+
+    def make_image(self, order: ImageOrder) -> Taken:
+        """Have the cloud make an image of the builder's disk; returns once it has accepted.
+
+        The same token makes one image, whatever became of the answers. The builder may be stopped
+        or restarted by it. `NotFound` when there is no such builder and no such image.
+        """
+
+    def taken_image(self, order: ImageOrder) -> Taken | None:
+        """What became of an order; makes nothing. None = no trace of it."""
+
+    def unmake_image(self, order: ImageOrder) -> None:
+        """Nothing of that order's image remains, nor of its snapshots. Idempotent."""
