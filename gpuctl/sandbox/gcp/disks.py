@@ -2,8 +2,9 @@
 
 from datetime import datetime
 
-from gpuctl.sandbox.gcp.catalogue import DISK_TYPES, IMAGE_PROJECTS, Image, find_image, region_of
+from gpuctl.sandbox.gcp.catalogue import DISK_TYPES, Image, region_of
 from gpuctl.sandbox.gcp.checks import check_labels, check_name
+from gpuctl.sandbox.gcp.images import image_facts
 from gpuctl.sandbox.gcp.listing import aggregated, page
 from gpuctl.sandbox.gcp.operations import Operations
 from gpuctl.sandbox.gcp.project import Disk, Project, Vm
@@ -36,7 +37,7 @@ def image_of(project: Project, link: str, field: str) -> Image:
     if not name:
         raise invalid(field, link, "The URL is malformed.")
     owner = head.removeprefix("projects/")
-    image = find_image(owner, name) if owner in IMAGE_PROJECTS else None
+    image = image_facts(project, owner, name)
     if image is None:
         raise not_found(path or link)
     return image

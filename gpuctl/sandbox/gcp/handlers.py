@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from gpuctl.sandbox.gcp.disks import Disks
 from gpuctl.sandbox.gcp.edits import Edits
+from gpuctl.sandbox.gcp.images import Images
 from gpuctl.sandbox.gcp.instances import Instances
 from gpuctl.sandbox.gcp.lifecycle import Lifecycle
 from gpuctl.sandbox.gcp.network import Addresses, Firewalls, Networks
@@ -11,7 +12,6 @@ from gpuctl.sandbox.gcp.operations import Operations
 from gpuctl.sandbox.gcp.project import Project
 from gpuctl.sandbox.gcp.quotas import Quotas
 from gpuctl.sandbox.gcp.reference import (
-    Images,
     Places,
     Types,
     accelerator_types,
@@ -40,7 +40,7 @@ class Rooms:
         self.firewalls = Firewalls(project, self.operations)
         self.snapshots = Snapshots(project, self.operations)
         self.places = Places(project, self.quotas)
-        self.images = Images()
+        self.images = Images(project, self.operations)
         self.machine_types = Types(project, "machineTypes", "machine_type", machine_types)
         self.accelerator_types = Types(
             project, "acceleratorTypes", "accelerator_type", accelerator_types(project)
@@ -130,6 +130,11 @@ def _things(rooms: Rooms) -> dict[str, Handler]:
         "snapshots.get": rooms.snapshots.get,
         "snapshots.list": rooms.snapshots.listed,
         "snapshots.delete": rooms.snapshots.delete,
+        "images.insert": rooms.images.insert,
+        "images.delete": rooms.images.delete,
+        "images.setLabels": rooms.images.set_labels,
+        "images.getIamPolicy": rooms.images.get_policy,
+        "images.setIamPolicy": rooms.images.set_policy,
         "addresses.insert": rooms.addresses.insert,
         "addresses.get": rooms.addresses.get,
         "addresses.list": rooms.addresses.listed,

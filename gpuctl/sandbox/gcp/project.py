@@ -102,6 +102,7 @@ class Project:
         self.disks: dict[tuple[str, str], Disk] = {}
         self.addresses: dict[tuple[str, str], Address] = {}
         self.snapshots: dict[str, Json] = {}
+        self.images: dict[str, Json] = {}
         self.firewalls: dict[str, Json] = {}
         self.every_vm: list[Vm] = []
         self.every_disk: list[Disk] = []

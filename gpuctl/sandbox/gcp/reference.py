@@ -1,4 +1,4 @@
-"""The read-only calls: project, zones, regions, machine, accelerator and disk types, images."""
+"""The read-only calls: project, zones, regions, machine, accelerator and disk types."""
 
 from collections.abc import Callable
 
@@ -6,11 +6,8 @@ from gpuctl.sandbox.gcp.catalogue import (
     ALL_ZONES,
     DISK_TYPES,
     GPUS,
-    IMAGES,
     MACHINE_TYPES,
     ZONES,
-    Image,
-    find_image,
     offered,
     region_of,
 )
@@ -190,46 +187,4 @@ def disk_types(project: Project) -> Callable[[str], dict[str, Json]]:
             "zone": project.link(f"zones/{zone}"),
         }
         for index, (name, (low, high)) in enumerate(DISK_TYPES.items())
-    }
-
-
-class Images:
-    """Public images; the sandbox's own project has none."""
-
-    def get(self, call: Call) -> Json:
-        """By name."""
-        return self._show(call, call.path["image"])
-
-    def get_from_family(self, call: Call) -> Json:
-        """The newest of a family."""
-        return self._show(call, f"family/{call.path['family']}")
-
-    def listed(self, call: Call) -> Json:
-        """Those of a project."""
-        owner = call.path["project"]
-        items = [_image(image) for image in IMAGES if image.project == owner]
-        return page(call, items, "compute#imageList", f"projects/{owner}/global/images")
-
-    def _show(self, call: Call, name: str) -> Json:
-        image = find_image(call.path["project"], name)
-        if image is None:
-            raise not_found(f"projects/{call.path['project']}/global/images/{name}")
-        return _image(image)
-
-
-def _image(image: Image) -> Json:
-    head = f"{ROOT}projects/{image.project}/global"
-    return {
-        "kind": "compute#image",
-        "id": str(5_000_000_000_000_000_000 + IMAGES.index(image)),
-        "creationTimestamp": "2026-08-20T02:11:43.512-07:00",
-        "name": image.name,
-        "family": image.family,
-        "status": "READY",
-        "sourceType": "RAW",
-        "architecture": "X86_64",
-        "diskSizeGb": str(image.size),
-        "archiveSizeBytes": str(image.size * 400_000_000),
-        "licenses": [f"{head}/licenses/{image.licence}"],
-        "selfLink": f"{head}/images/{image.name}",
     }

@@ -61,6 +61,11 @@ diskTypes.list                   GET    zones/{zone}/diskTypes
 images.get                       GET    global/images/{image}
 images.getFromFamily             GET    global/images/family/{family}
 images.list                      GET    global/images
+images.insert                    POST   global/images
+images.delete                    DELETE global/images/{image}
+images.setLabels                 POST   global/images/{resource}/setLabels
+images.getIamPolicy              GET    global/images/{resource}/getIamPolicy
+images.setIamPolicy              POST   global/images/{resource}/setIamPolicy
 instances.insert                 POST   zones/{zone}/instances
 instances.get                    GET    zones/{zone}/instances/{instance}
 instances.list                   GET    zones/{zone}/instances
