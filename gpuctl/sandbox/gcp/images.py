@@ -102,6 +102,9 @@ class Images:
         def finish(_: object) -> None:
             body.update(status="READY", archiveSizeBytes=str(int(size * _USED * 1024**3)))
 
+        def undo(_: object) -> None:
+            project.images.pop(name, None)
+
         return self._operations.begin(
             call,
             "insert",
@@ -109,7 +112,7 @@ class Images:
             "global",
             seconds=_SECONDS,
             finish=finish,
-            undo=lambda _: project.images.pop(name, None) and None,
+            undo=undo,
         )
 
     def delete(self, call: Call) -> Json:
