@@ -1,0 +1,155 @@
+"""Are quotes right? On recorded markets, jobs against the quote made before each began."""
+
+import os
+import random
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import NamedTuple
+
+from benchmarks.table import Row
+from gpuctl.core.deadline.simulate import Market
+from gpuctl.core.deadline.traces import market_of, read_trace
+from gpuctl.core.quoting.jobs import (
+    LONGEST,
+    Outcome,
+    Terms,
+    ZonePrices,
+    futures,
+    policy_of,
+    run_once,
+)
+from gpuctl.core.quoting.outlook import Stretch, outlook
+
+TITLE = "Quotes on recorded markets: jobs at or below their P50 and P90 (goal: 50 %, 90 %)"
+TRACES = Path(__file__).parents[2] / "shared/data/traces"
+STARTS = int(os.environ.get("QUOTE_STARTS", "6"))
+SAMPLES = int(os.environ.get("QUOTE_SAMPLES", "60"))
+HOURS = (25.0, 40.0)
+DEADLINES: Sequence[float | None] = (52.0, 72.0, None)
+OVERHEAD = 720
+HOUR = 3600
+
+
+class Case(NamedTuple):
+    """A job: where, by when, and from which interval of the record on."""
+
+    name: str
+    deadline: float | None
+    first: int
+
+
+class Scored(NamedTuple):
+    """A job that ran, and the share of the quote's own sample at or below it."""
+
+    case: Case
+    cost: float
+    finish: float | None
+    ratio: float
+    """Cost, of the quote's median."""
+
+
+def markets(folder: str, *, sets: bool = True) -> dict[str, Market]:
+    """Each zone by itself, and together those of a region, and all."""
+    traces = {
+        path.name.partition("_")[0]: read_trace(path.name, path.read_text("utf-8"))
+        for path in sorted((TRACES / folder).glob("*.json"))
+    }
+    groups = {zone: [zone] for zone in traces}
+    if sets:
+        for zone in traces:
+            groups.setdefault(zone[:-1], []).append(zone)
+        groups["all"] = list(traces)
+    ratio = Decimal("0.3")
+    return {
+        name: market_of([traces[zone] for zone in zones], ratio) for name, zones in groups.items()
+    }
+
+
+def before(market: Market, first: int) -> Iterator[Stretch]:
+    """What was to be seen of each zone until then."""
+    step = market.interval / HOUR
+    for at, zone in enumerate(market.zones):
+        begun = 0
+        for i in range(1, first + 1):
+            if i == first or market.available[i][at] != market.available[begun][at]:
+                yield Stretch(
+                    zone,
+                    market.available[begun][at],
+                    (begun - first) * step,
+                    (i - first) * step,
+                    i < first,
+                )
+                begun = i
+
+
+def terms_of(market: Market, first: int, deadline: float | None) -> Terms:
+    """Prices until then, hourly."""
+    hourly = HOUR / market.interval
+    hours = [int(i * hourly) for i in range(int(first / hourly) + 1)]
+    return Terms(
+        on_demand=market.on_demand,
+        zones=[
+            ZonePrices(zone, market.prices[first][at], [market.prices[i][at] for i in hours])
+            for at, zone in enumerate(market.zones)
+        ],
+        overhead=OVERHEAD,
+        interval=900,
+        deadline=deadline,
+    )
+
+
+def score(market: Market, case: Case, samples: int) -> Scored | None:
+    """None where the record ends before the job does."""
+    terms = terms_of(market, case.first, case.deadline)
+    chance = random.Random(f"{case}")
+    hours = HOURS[0] + (HOURS[1] - HOURS[0]) * chance.random()
+    real = _real(terms, hours, market, case.first)
+    if real is None:
+        return None
+    beliefs = outlook(before(market, case.first), market.zones)
+    sample = list(futures(terms, HOURS, beliefs, chance.random, samples))
+    costs = sorted(one.cost for one in sample)
+    ends = sorted(LONGEST * HOUR if one.seconds is None else one.seconds for one in sample)
+    below = sum(one < real.cost for one in costs) / samples
+    finish = None if real.seconds is None else sum(one < real.seconds for one in ends) / samples
+    return Scored(case, below, finish, real.cost / costs[samples // 2])
+
+
+def _real(terms: Terms, hours: float, market: Market, first: int) -> Outcome | None:
+    try:
+        return run_once(terms, hours, market, policy_of(terms), first)
+    except IndexError:
+        return None
+
+
+def scores(folder: str, starts: int, samples: int, deadlines: Sequence[float | None] = DEADLINES) -> Iterator[Scored]:
+    """Jobs that begin evenly spaced, from six hours into the record on."""
+    for name, market in markets(folder).items():
+        for deadline in deadlines:
+            room = market.length - int((deadline or 60) * HOUR / market.interval) - 1
+            least = int(6 * HOUR / market.interval)
+            for number in range(starts):
+                first = least + int((number + 0.5) / starts * (room - least))
+                found = score(market, Case(name, deadline, first), samples)
+                if found is not None:
+                    yield found
+
+
+def covered(found: Sequence[float | None], share: float) -> float:
+    known = [one for one in found if one is not None]
+    return 100 * sum(one < share for one in known) / max(1, len(known))
+
+
+def measure() -> Sequence[Row]:
+    rows = []
+    for folder in ("p3-2023-02", "p3-2022-10"):
+        found = list(scores(folder, STARTS, SAMPLES))
+        for label, part in (
+            (f"{folder}: with a deadline", [s for s in found if s.case.deadline]),
+            (f"{folder}: without", [s for s in found if not s.case.deadline]),
+        ):
+            for what, values in (("cost", [s.cost for s in part]), ("finish", [s.finish for s in part])):
+                for share in (0.5, 0.9):
+                    rows.append(Row(name=f"{label}, {what} P{share * 100:.0f}", unit="%", value=covered(values, share), goal=share * 100, note=f"{len(values)} jobs"))
+    return rows
