@@ -13,6 +13,7 @@ from gpuctl.core.errors import (
     QuotaReached,
     TypeNotOffered,
 )
+from gpuctl.core.images.making import ImageOrder, Making
 from gpuctl.core.kinds import EndedBy, Evidence, Kind, Market, State
 from gpuctl.core.model import Access, Ending, Order
 from gpuctl.core.ports import Clock
@@ -93,6 +94,16 @@ class Thing:
 
 
 @dataclass
+class Shot:
+    """An image of a builder's disk."""
+
+    id: str
+    order: ImageOrder
+    at: datetime
+    gb: int
+
+
+@dataclass
 class FakeCloud:
     """The truth. `stops` = a machine that is ended stays, stopped, with its disk (Google)."""
 
@@ -135,6 +146,13 @@ class FakeCloud:
     """Machines that are gone are not listed, and nobody knows how they ended."""
     vms: list[Vm] = field(default_factory=list)
     things: list[Thing] = field(default_factory=list)
+    shots: list[Shot] = field(default_factory=list)
+    imaging: timedelta = timedelta(minutes=2)
+    """How long an image is pending."""
+    image_fails: str | None = None
+    """Why images fail; None = they do not."""
+    image_error: BaseException | None = None
+    crash_after_image: BaseException | None = None
     inbound: dict[str, tuple[str, ...]] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)
 
@@ -241,6 +259,27 @@ class FakeCloud:
             for vm in self.vms
         ):
             raise NotFound(f"there is no VM {order.name} in {zone}")
+
+    def shoot(self, order: ImageOrder) -> Shot:
+        """An image of a builder, once for an order. Where machines stop, it is stopped by it."""
+        for shot in self.shots:
+            if shot.order.token == order.token:
+                return shot
+        found = [vm for vm in self.vms if vm.native == order.machine.native and not vm.deleted]
+        if not found or (not self.stops and not found[-1].alive):
+            raise NotFound(f"there is no builder {order.machine.native}")
+        if self.stops:
+            self.end(found[-1], EndedBy.USER, "stopped for its image")
+        made = f"ami-{len(self.shots) + 1:08x}"
+        link = f"projects/my-project/global/images/{order.resource}"
+        shot = Shot(link if self.stops else made, order, self.clock(), found[-1].order.disk.gb)
+        self.shots.append(shot)
+        return shot
+
+    def making(self, shot: Shot) -> Making:
+        if self.clock() - shot.at < self.imaging:
+            return Making.PENDING
+        return Making.READY if self.image_fails is None else Making.FAILED
 
     def hourly(self, kind: str, zone: str, market: Market) -> Decimal | None:
         """The price now."""

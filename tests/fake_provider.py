@@ -5,6 +5,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from gpuctl.core.errors import GpuctlError, ListingIncomplete, NotFound, UnknownOutcome
+from gpuctl.core.images.making import ImageOrder, Making, Taken
 from gpuctl.core.kinds import EndedBy, Kind, Market, Priced, State
 from gpuctl.core.model import (
     Access,
@@ -24,7 +25,7 @@ from gpuctl.core.model import (
 )
 from gpuctl.core.span import Span
 from tests.changed import changed
-from tests.fake_cloud import BEGINNING, LIST_PRICES, FakeCloud, Thing, Vm
+from tests.fake_cloud import BEGINNING, LIST_PRICES, FakeCloud, Shot, Thing, Vm
 
 _TRIES = 3
 
@@ -210,7 +211,62 @@ class FakeProvider:
 
     def leftovers(self) -> Sequence[Leftover]:
         self.cloud.call("leftovers")
-        return [self._leftover(thing) for thing in self.cloud.things]
+        things = [self._leftover(thing) for thing in self.cloud.things]
+        return [*things, *(self._left_image(shot) for shot in self.cloud.shots)]
+
+    def _left_image(self, shot: Shot) -> Leftover:
+        size, market = Decimal(shot.gb), Market.ON_DEMAND
+        billed = Billable(
+            resource=f"snap-{shot.id}",
+            kind=Kind.SNAPSHOT,
+            sku="standard",
+            quantity=size,
+            market=market,
+            since=shot.at,
+        )
+        return Leftover(
+            provider=self.name,
+            account=self.account,
+            region=shot.order.machine.region,
+            zone=None,
+            resource=shot.id,
+            what="image",
+            ours=True,
+            reason="its snapshots are billed",
+            fix=f"gpuctl audit --fix ({shot.id})",
+            billed=(billed,),
+            lease=shot.order.lease,
+            created_at=shot.at,
+        )
+
+    def make_image(self, order: ImageOrder) -> Taken:
+        self.cloud.call(f"image {order.resource}")
+        if self.cloud.image_error is not None:
+            raise self.cloud.image_error
+        shot = self.cloud.shoot(order)
+        if self.cloud.crash_after_image is not None:
+            raise self.cloud.crash_after_image
+        return self._taken(shot)
+
+    def taken_image(self, order: ImageOrder) -> Taken | None:
+        self.cloud.call("taken image")
+        found = [shot for shot in self.cloud.shots if shot.order.token == order.token]
+        return self._taken(found[0]) if found else None
+
+    def _taken(self, shot: Shot) -> Taken:
+        making = self.cloud.making(shot)
+        return Taken(
+            id=shot.id,
+            region="global" if self.cloud.stops else shot.order.machine.region,
+            making=making,
+            gb=shot.gb,
+            architecture="x86_64",
+            reason=self.cloud.image_fails if making is Making.FAILED else None,
+        )
+
+    def unmake_image(self, order: ImageOrder) -> None:
+        self.cloud.call(f"unmake {order.resource}")
+        self.cloud.shots = [s for s in self.cloud.shots if s.order.token != order.token]
 
     def _leftover(self, thing: Thing) -> Leftover:
         disk = "pd-balanced" if self.cloud.stops else "gp3"
@@ -244,6 +300,7 @@ class FakeProvider:
         if not leftover.ours:
             raise ValueError(f"{leftover.resource} is not ours")
         self.cloud.things = [t for t in self.cloud.things if t.resource != leftover.resource]
+        self.cloud.shots = [shot for shot in self.cloud.shots if shot.id != leftover.resource]
 
     def prices(self, thing: Priced, span: Span) -> Sequence[PricePoint]:
         self.cloud.call(f"prices {thing.kind} {thing.sku}")

@@ -5,10 +5,13 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from gpuctl.core.images.stored import StoredImage
 from gpuctl.core.model import MachineId, Order
 from gpuctl.providers.aws import AwsProvider
+from tests.contract.making import MakingContract
+from tests.contract.images import NAME, SHA, ImageContract
 from tests.contract.provider import ProviderContract
-from tests.providers.aws.rig import Rig, fresh, serving
+from tests.providers.aws.rig import INSTALL, Rig, fresh, serving
 
 
 class AwsWorld:
@@ -66,6 +69,67 @@ class AwsWorld:
         return [rule.get("CidrIpv4") or rule.get("CidrIpv6") for rule in rules]
 
 
+class AwsShelf:
+    """The images of the emulated account."""
+
+    other = "us-west-2"
+    stranger = "444455556666"
+
+    def __init__(self, rig: Rig) -> None:
+        self._rig = rig
+
+    def image(self, version: str, *, ours: bool = True, encrypted: bool = False) -> str:
+        ec2 = self._rig.raw()
+        volume = ec2.create_volume(
+            AvailabilityZone="us-east-1a", Size=20, VolumeType="gp3", Encrypted=encrypted
+        )["VolumeId"]
+        snapshot = ec2.create_snapshot(VolumeId=volume)["SnapshotId"]
+        made = ec2.register_image(
+            Name=f"{NAME}-{version}",
+            Architecture="x86_64",
+            RootDeviceName="/dev/sda1",
+            VirtualizationType="hvm",
+            BlockDeviceMappings=[
+                {"DeviceName": "/dev/sda1", "Ebs": {"SnapshotId": snapshot, "VolumeSize": 20}}
+            ],
+        )["ImageId"]
+        ec2.delete_snapshot(SnapshotId=snapshot)
+        tags = {
+            "gpuctl:managed": "true",
+            "gpuctl:install": INSTALL if ours else "ee" * 16,
+            "gpuctl:image": NAME,
+            "gpuctl:version": version,
+            "gpuctl:recipe-sha256": SHA,
+            "gpuctl:driver": "580.95.05",
+            "gpuctl:cuda": "cu126",
+            "gpuctl:torch": "2.10.0",
+        }
+        tagged = [{"Key": key, "Value": value} for key, value in tags.items()]
+        ec2.create_tags(Resources=[made], Tags=tagged)
+        return str(made)
+
+    def settle(self) -> None:
+        self._rig.settle()
+
+    def shared(self, image: StoredImage) -> bool:
+        ec2 = self._rig.raw()
+        found = ec2.describe_image_attribute(ImageId=image.id, Attribute="launchPermission")
+        snapshots = [
+            ec2.describe_snapshot_attribute(
+                SnapshotId=thing.resource, Attribute="createVolumePermission"
+            )["CreateVolumePermissions"]
+            for thing in image.billed
+        ]
+        allowed = [found["LaunchPermissions"], *snapshots]
+        return all({"UserId": self.stranger} in permissions for permissions in allowed)
+
+    def snapshots(self) -> int:
+        return len(self._rig.raw().describe_snapshots(OwnerIds=["self"])["Snapshots"])
+
+    def deny(self) -> None:
+        AwsWorld(self._rig).deny()
+
+
 @pytest.fixture(scope="module")
 def aws() -> Iterator[Rig]:
     with serving() as rig:
@@ -92,5 +156,14 @@ def world(rig: Rig) -> AwsWorld:
     return AwsWorld(rig)
 
 
-class TestAws(ProviderContract):
+class TestAws(MakingContract, ProviderContract):
     """AWS."""
+
+
+@pytest.fixture
+def shelf(rig: Rig) -> AwsShelf:
+    return AwsShelf(rig)
+
+
+class TestAwsImages(ImageContract):
+    """AWS's images."""

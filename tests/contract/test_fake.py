@@ -8,6 +8,7 @@ import pytest
 from gpuctl.core.kinds import EndedBy, Market
 from gpuctl.core.model import Access, DiskSpec, MachineId, Offer, Order
 from tests.conftest import HandClock
+from tests.contract.making import MakingContract
 from tests.contract.provider import ALICE, PUBLIC_KEY, ProviderContract
 from tests.fake_cloud import FakeCloud, Thing
 from tests.fakes import FakeProvider
@@ -127,5 +128,5 @@ def order(cloud: FakeCloud) -> Order:
     )
 
 
-class TestFake(ProviderContract):
+class TestFake(MakingContract, ProviderContract):
     """Everything that is inherited."""

@@ -15,6 +15,7 @@ from gpuctl.providers.gcp import GcpProvider, GcpSettings, connect
 from gpuctl.sandbox.gcp import GcpCloud
 from gpuctl.sandbox.world import NoMetal, SandboxClock
 
+from .making import MakingContract
 from .provider import ALICE, PUBLIC_KEY, ProviderContract
 
 PROJECT = "sandbox-project"
@@ -153,5 +154,5 @@ def order(clock_of_cloud: SandboxClock) -> Order:
     )
 
 
-class TestGcp(ProviderContract):
+class TestGcp(MakingContract, ProviderContract):
     """Everything that is inherited."""

@@ -34,6 +34,7 @@ _REMOVALS = {
     "disk": (Call.GET_DISK, Call.DELETE_DISK, "disk", "zone"),
     "address": (Call.GET_ADDRESS, Call.DELETE_ADDRESS, "address", "region"),
     "snapshot": (Call.GET_SNAPSHOT, Call.DELETE_SNAPSHOT, "snapshot", None),
+    "image": (Call.GET_IMAGE, Call.DELETE_IMAGE, "image", None),
 }
 """What -> (read, delete, field of the name, field of the place)."""
 
@@ -70,9 +71,11 @@ class Leftovers:
         disks = self._compute.everywhere(Call.LIST_DISKS, "disks", doing=doing)
         addresses = self._compute.everywhere(Call.LIST_ADDRESSES, "addresses", doing=doing)
         snapshots = self._compute.listed(Call.LIST_SNAPSHOTS, doing=doing)
+        images = self._compute.listed(Call.LIST_IMAGES, doing=doing)
         found = [self._disk(disk) for disk in disks if not _used(disk, running)]
         found += [self._address(a) for a in addresses if _reserved(a) and not _used(a, running)]
         found += [self._snapshot(snapshot) for snapshot in snapshots]
+        found += [self._image(image) for image in images]
         found += [self._stopped(vm) for vm in vms if state_of(vm) is State.STOPPED]
         return (*found, *self._rules(running))
 
@@ -137,6 +140,12 @@ class Leftovers:
         billed = _one(resource, Kind.SNAPSHOT, "snapshot", gib, since)
         reason = "is a snapshot"
         return self._leftover(snapshot, "snapshot", reason, fix, region=region, billed=billed)
+
+    def _image(self, image: Json) -> Leftover:
+        name = image["name"]
+        fix = f"gcloud compute images delete {name}"
+        billed = image_billed(image)
+        return self._leftover(image, "image", "is an image", fix, region="global", billed=billed)
 
     def _stopped(self, vm: Json) -> Leftover:
         name, zone = vm["name"], last(vm["zone"])
@@ -231,6 +240,13 @@ def _used(thing: Json, running: dict[str, Json]) -> bool:
 def _reserved(address: Json) -> bool:
     """External addresses that are kept: internal ones are free."""
     return (address.get("addressType") or "EXTERNAL") == "EXTERNAL"
+
+
+def image_billed(image: Json) -> tuple[Billable, ...]:
+    """What an image stores, in GiB; () while Google has not told since when."""
+    gib = (Decimal(image.get("archiveSizeBytes") or 0) / _GIB).quantize(Decimal("0.000001"))
+    since = moment(image.get("creationTimestamp"))
+    return _one(str(image.get("id") or image["name"]), Kind.SNAPSHOT, "image", gib, since)
 
 
 def _one(

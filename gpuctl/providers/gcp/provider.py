@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from gpuctl.core.errors import InvalidRequest, NotFound
+from gpuctl.core.images.making import ImageOrder, Taken
 from gpuctl.core.kinds import Market, Priced, State
 from gpuctl.core.model import (
     Access,
@@ -30,6 +31,7 @@ from gpuctl.providers.gcp.client import Compute
 from gpuctl.providers.gcp.doctor import Doctor
 from gpuctl.providers.gcp.errors import Json
 from gpuctl.providers.gcp.leftovers import Leftovers
+from gpuctl.providers.gcp.making import Images
 from gpuctl.providers.gcp.offers import Offers
 from gpuctl.providers.gcp.operations import Operations
 from gpuctl.providers.gcp.prices import bundled
@@ -76,6 +78,7 @@ class GcpProvider:
         operations = Operations(compute, clock, sleep)
         self._doors = Doors(compute, operations, install, new_id)
         self._vms = Vms(compute, operations, self._doors, clock=clock, sleep=sleep, new_id=new_id)
+        self._making = Images(compute, operations, self._vms, new_id=new_id)
         self._offers = Offers(compute, self._book, account, zones)
         self._leftovers = Leftovers(
             compute,
@@ -212,6 +215,18 @@ class GcpProvider:
     def checks(self, want: Want | None) -> Sequence[Check]:
         """See `Provider.checks`."""
         return tuple(Doctor(self._compute, self._offers, self._book).checks(want))
+
+    def make_image(self, order: ImageOrder) -> Taken:
+        """See `Provider.make_image`: the builder is stopped by it, and stays so."""
+        return self._making.make(order)
+
+    def taken_image(self, order: ImageOrder) -> Taken | None:
+        """See `Provider.taken_image`."""
+        return self._making.taken(order)
+
+    def unmake_image(self, order: ImageOrder) -> None:
+        """See `Provider.unmake_image`."""
+        self._making.unmake(order)
 
     def footprint(self) -> Sequence[Footprint]:
         """See `Provider.footprint`."""
