@@ -72,14 +72,12 @@ class ImageContract:
             found = provider.image(seven.region, text)
             assert (found.id, found.key) == (made, f"{NAME}@7")
 
-    @pytest.mark.parametrize("text", [f"{NAME}@8", f"{NAME}@stable", NAME, "nobodys@1"])
-    def test_what_leads_nowhere_is_not_found(
-        self, provider: Provider, shelf: Shelf, text: str
-    ) -> None:
+    def test_what_leads_nowhere_is_not_found(self, provider: Provider, shelf: Shelf) -> None:
         shelf.image("7")
         [image] = provider.images()
-        with pytest.raises(NotFound):
-            provider.image(image.region, text)
+        for text in (f"{NAME}@8", f"{NAME}@stable", NAME, "nobodys@1"):
+            with pytest.raises(NotFound):
+                provider.image(image.region, text)
 
     def test_a_channel_leads_to_one_version_and_can_be_moved_back(
         self, provider: Provider, shelf: Shelf
@@ -97,14 +95,12 @@ class ImageContract:
         shown = {image.key: image.channels for image in provider.images()}
         assert shown == {f"{NAME}@6": ("stable",), f"{NAME}@7": ("next",)}
 
-    @pytest.mark.parametrize("channel", ["", "V2", "v2", "7", "a/b", "x" * 31])
-    def test_what_is_no_channel_is_refused(
-        self, provider: Provider, shelf: Shelf, channel: str
-    ) -> None:
+    def test_what_is_no_channel_is_refused(self, provider: Provider, shelf: Shelf) -> None:
         shelf.image("7")
         [image] = provider.images()
-        with pytest.raises(InvalidRequest):
-            provider.promote_image(image, channel)
+        for channel in ("", "V2", "v2", "7", "a/b", "x" * 31):
+            with pytest.raises(InvalidRequest):
+                provider.promote_image(image, channel)
 
     def test_a_copy_is_found_where_it_was_asked_for_and_is_made_once(
         self, provider: Provider, shelf: Shelf
@@ -137,14 +133,14 @@ class ImageContract:
         provider.share_image(image, shelf.stranger)
         assert shelf.shared(image)
 
-    @pytest.mark.parametrize("whom", ["", "everybody", "1111"])
     def test_nobody_is_shared_with_that_is_no_account(
-        self, provider: Provider, shelf: Shelf, whom: str
+        self, provider: Provider, shelf: Shelf
     ) -> None:
         shelf.image("7")
         [image] = provider.images()
-        with pytest.raises(InvalidRequest):
-            provider.share_image(image, whom)
+        for whom in ("", "everybody", "1111"):
+            with pytest.raises(InvalidRequest):
+                provider.share_image(image, whom)
 
     def test_a_removed_image_costs_nothing_and_removing_twice_is_no_error(
         self, provider: Provider, shelf: Shelf

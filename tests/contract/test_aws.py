@@ -8,8 +8,8 @@ import pytest
 from gpuctl.core.images.stored import StoredImage
 from gpuctl.core.model import MachineId, Order
 from gpuctl.providers.aws import AwsProvider
-from tests.contract.making import MakingContract
 from tests.contract.images import NAME, SHA, ImageContract
+from tests.contract.making import MakingContract
 from tests.contract.provider import ProviderContract
 from tests.providers.aws.rig import INSTALL, Rig, fresh, serving
 

@@ -14,6 +14,7 @@ from gpuctl.providers.aws.calls import (
     CloudTrail,
     CostExplorer,
     Ec2,
+    Kms,
     Launcher,
     Pricing,
     Reply,
@@ -63,6 +64,10 @@ class Clients:
     def ssm(self, region: str) -> Ssm:
         """Parameters."""
         return cast(Ssm, self._client("ssm", region))
+
+    def kms(self, region: str) -> Kms:
+        """Keys."""
+        return cast(Kms, self._client("kms", region))
 
     def pricing(self) -> Pricing:
         """The Price List, for all regions."""

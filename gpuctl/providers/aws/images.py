@@ -12,7 +12,8 @@ from gpuctl.providers.aws.errors import translated
 from gpuctl.providers.aws.gpus import architecture_of
 from gpuctl.providers.aws.image_facts import IMAGE, VERSION, refuse_known_bad
 
-PARAMETER = "/gpuctl/ami/{name}/{channel}"
+ROOT = "/gpuctl/images/"
+PARAMETER = ROOT + "{name}/{channel}"
 DEFAULT_CHANNEL = "stable"
 
 _VENDORS = {"898082745236": "AWS Deep Learning", "099720109477": "Canonical"}

@@ -170,7 +170,7 @@ class Region:
         self, snapshots: Sequence[Described], images: Sequence[Described]
     ) -> list[Leftover]:
         """Those that no image of ours holds; an image brings its own."""
-        held = {one for image in images for one in _snapshots_of(image)}
+        held = {one for image in images for one in snapshots_of(image)}
         return [self._snapshot(one) for one in snapshots if one["SnapshotId"] not in held]
 
     def _snapshot(self, snapshot: Described) -> Leftover:
@@ -181,13 +181,13 @@ class Region:
             "snapshot",
             f"of {snapshot.get('VolumeId', 'a volume')}, used by no image",
             f"aws ec2 delete-snapshot --snapshot-id {name}",
-            billed=(_snapshot_billable(snapshot),),
+            billed=(snapshot_billable(snapshot),),
             created=snapshot["StartTime"],
         )
 
     def _image(self, image: Described, snapshots: Sequence[Described]) -> Leftover:
         name = image["ImageId"]
-        held = [one for one in snapshots if one["SnapshotId"] in _snapshots_of(image)]
+        held = [one for one in snapshots if one["SnapshotId"] in snapshots_of(image)]
         created = image.get("CreationDate")
         return self._left(
             image,
@@ -195,7 +195,7 @@ class Region:
             "image",
             f"image {image.get('Name', name)}; its snapshots are billed",
             f"aws ec2 deregister-image --delete-associated-snapshots --image-id {name}",
-            billed=tuple(_snapshot_billable(one) for one in held),
+            billed=tuple(snapshot_billable(one) for one in held),
             created=parse_time(created) if created else None,
         )
 
@@ -315,7 +315,8 @@ def _remove(clients: Clients, region: str, what: str, name: str) -> None:
             raise ValueError(f"{name}: nothing is known of how to remove a {what}")
 
 
-def _snapshots_of(image: Described) -> tuple[str, ...]:
+def snapshots_of(image: Described) -> tuple[str, ...]:
+    """The snapshots that hold an image's disks."""
     return tuple(
         mapping["Ebs"]["SnapshotId"]
         for mapping in image.get("BlockDeviceMappings") or ()
@@ -323,7 +324,7 @@ def _snapshots_of(image: Described) -> tuple[str, ...]:
     )
 
 
-def _snapshot_billable(snapshot: Described) -> Billable:
+def snapshot_billable(snapshot: Described) -> Billable:
     """At most what it costs: only changed blocks are billed, which EC2 tells of full ones only."""
     full = snapshot.get("FullSnapshotSizeInBytes")
     size = Decimal(full) / _GB if full else Decimal(snapshot["VolumeSize"])

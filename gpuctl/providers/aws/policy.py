@@ -14,13 +14,15 @@ from typing import Any
 
 from gpuctl.providers.aws import reaper, tags
 from gpuctl.providers.aws.calls import SERVICES, SETUP
+from gpuctl.providers.aws.images import ROOT
 
 MANAGED_POLICY_LIMIT = 6144
 """Characters without white space that AWS takes."""
 
 _READS = ("describe_", "get_", "list_", "lookup_")
-_MAKES = ("create_security_group", "create_volume", "import_key_pair")
+_MAKES = ("copy_image", "create_security_group", "create_volume", "import_key_pair")
 _LAUNCH = ("run_instances",)
+_IMAGE = ("create_image",)
 _TAG = ("create_tags",)
 _ON_OURS = (
     "attach_volume",
@@ -36,6 +38,7 @@ _ON_OURS = (
     "revoke_security_group_ingress",
     "terminate_instances",
 )
+_IMAGES_OF_OURS = ("modify_image_attribute", "modify_snapshot_attribute")
 _RETAGGED = (tags.DEADLINE, tags.EXPIRES, tags.LEASE, tags.NAME)
 _MAKERS = (
     "RunInstances",
@@ -43,6 +46,8 @@ _MAKERS = (
     "CreateVolume",
     "ImportKeyPair",
     "AuthorizeSecurityGroupIngress",
+    "CopyImage",
+    "CreateImage",
 )
 _SCHEDULES = ("create_schedule", "delete_schedule", "update_schedule")
 _HAND_ON = "iam:PassRole"
@@ -132,7 +137,7 @@ def policy(*, profile_role: str | None = None) -> Mapping[str, Any]:
         _allow(
             "MakeOnlyWithOurTags",
             _named([call for call in _MAKES if call != "create_volume"]),
-            [f"{_ARN}:security-group/*", f"{_ARN}:key-pair/*"],
+            [f"{_ARN}:{kind}/*" for kind in ("security-group", "key-pair", "image", "snapshot")],
             {"Null": {f"aws:RequestTag/{tags.MANAGED}": "false"}},
         ),
         _allow("MakeInVpc", _named(("create_security_group",)), [f"{_ARN}:vpc/*"]),
@@ -151,7 +156,20 @@ def policy(*, profile_role: str | None = None) -> Mapping[str, Any]:
                 "ForAllValues:StringEquals": {"aws:TagKeys": list(_RETAGGED)},
             },
         ),
+        _allow("ImageOfOurMachines", _named(_IMAGE), [f"{_ARN}:instance/*"], _on_ours()),
+        _allow(
+            "ImageOnlyWithOurTags",
+            _named(_IMAGE),
+            [f"{_ARN}:image/*", f"{_ARN}:snapshot/*"],
+            {"Null": {f"aws:RequestTag/{tags.MANAGED}": "false"}},
+        ),
         _allow("EndAndChangeOnlyOurs", _named(_ON_OURS), ["*"], _on_ours()),
+        _allow("ShareOnlyOurImages", _named(_IMAGES_OF_OURS), ["*"], _on_ours()),
+        _allow(
+            "PointChannelsAtImages",
+            [action("ssm", "put_parameter")],
+            [f"arn:aws:ssm:*:*:parameter{ROOT}*"],
+        ),
         _allow(
             "OpenOnlyOurGroups",
             _named(("authorize_security_group_ingress",)),

@@ -7,6 +7,8 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 
 from gpuctl.core.errors import GpuctlError, NotFound
+from gpuctl.core.images.making import ImageOrder, Taken
+from gpuctl.core.images.stored import StoredImage
 from gpuctl.core.kinds import Priced
 from gpuctl.core.model import (
     Access,
@@ -34,9 +36,11 @@ from gpuctl.providers.aws import (
     launch,
     leftovers,
     machines,
+    making,
     offers,
     prices,
     reaper,
+    shelf,
     spot,
     tags,
     translate,
@@ -183,9 +187,45 @@ class AwsProvider:
         """Makes the role of those schedules."""
         return reaper.lay(self._clients, self._settings, self.account)
 
+    def images(self) -> Sequence[StoredImage]:
+        """By their tags, in every region; see shelf.py."""
+        return self._shelf().find_all()
+
+    def image(self, region: str, named: str) -> StoredImage:
+        """By tags or by the channel's SSM parameter."""
+        return self._shelf().find(region, named)
+
+    def copy_image(self, image: StoredImage, region: str) -> StoredImage:
+        """CopyImage, with the tags."""
+        return self._shelf().copy(image, region)
+
+    def promote_image(self, image: StoredImage, channel: str) -> None:
+        """One PutParameter in its region."""
+        self._shelf().promote(image, channel)
+
+    def share_image(self, image: StoredImage, whom: str) -> None:
+        """Launch permission, and that of its snapshots."""
+        self._shelf().share(image, whom)
+
+    def remove_image(self, image: StoredImage) -> None:
+        """Deregisters it and deletes its snapshots."""
+        self._shelf().remove(image)
+
     def checks(self, want: Want | None) -> Sequence[Check]:
         """Credentials, types, quotas."""
         return doctor.checks(self._clients, self._settings, want, self._clock)
+
+    def make_image(self, order: ImageOrder) -> Taken:
+        """CreateImage; see making.py."""
+        return making.make(self._clients, order, self._sleep)
+
+    def taken_image(self, order: ImageOrder) -> Taken | None:
+        """Found by the order's tag."""
+        return making.taken(self._clients, order)
+
+    def unmake_image(self, order: ImageOrder) -> None:
+        """Image and snapshots."""
+        making.unmake(self._clients, order)
 
     def footprint(self) -> Sequence[Footprint]:
         """Security groups, key pairs and the reaper's role of this installation."""
@@ -194,6 +234,9 @@ class AwsProvider:
     def erase(self, footprint_: Footprint) -> None:
         """Removes one of them."""
         footprint.erase(self._clients, footprint_)
+
+    def _shelf(self) -> shelf.Images:
+        return shelf.Images(self._clients, self._settings, self.account, self._clock)
 
     def _described(self, instance: translate.Described, account: str, region: str) -> Machine:
         return machines.described(self._clients, instance, account, region, self._clock)

@@ -174,13 +174,19 @@ class Images:
         return answer
 
     def _copy(self, call: Call) -> Shape:
-        self.stock(call.params["SourceRegion"])
+        source_region = call.params["SourceRegion"]
+        self.stock(source_region)
         self._refuse_double(call.region, call.params.get("Name"))
+        wanted = {
+            one["ResourceType"]: one["Tags"] for one in call.params.get("TagSpecifications", [])
+        }
         answer = call.forward(call.params)
-        source = self._inside.image(call.params["SourceRegion"], call.params["SourceImageId"])
+        source = self._inside.image(source_region, call.params["SourceImageId"])
         assert source is not None  # noqa: S101 - moto has just copied it
         mappings = list(getattr(source, "sandbox_mappings", None) or source.block_device_mappings)
-        self._finish(call.region, answer["ImageId"], mappings, [])
+        self._finish(call.region, answer["ImageId"], mappings, wanted.get("snapshot", []))
+        own = {one["Key"]: one["Value"] for one in wanted.get("image", [])}
+        self._inside.tag(call.region, answer["ImageId"], own)
         return answer
 
     def _register(self, call: Call) -> Shape:

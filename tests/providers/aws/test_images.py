@@ -38,7 +38,7 @@ def resolve(rig: Rig, named: str, type_: str = "g4dn.xlarge") -> images.Image:
 
 def channel(rig: Rig, name: str, ami: str) -> None:
     rig.clients().ssm(EAST).put_parameter(  # type: ignore[attr-defined]
-        Name=f"/gpuctl/ami/{name}", Value=ami, Type="String"
+        Name=f"/gpuctl/images/{name}", Value=ami, Type="String"
     )
 
 
@@ -92,7 +92,7 @@ def test_somebody_elses_image_under_our_name_is_refused(rig: Rig) -> None:
 def test_a_parameter_of_ours_may_not_point_at_strangers(rig: Rig) -> None:
     channel(rig, "vision/stable", resolve(rig, IMAGE).id)
     with pytest.raises(errors.InvalidRequest, match="not to yours"):
-        resolve(rig, "ssm:/gpuctl/ami/vision/stable")
+        resolve(rig, "ssm:/gpuctl/images/vision/stable")
 
 
 def test_a_parameter_that_holds_no_image_is_refused(rig: Rig) -> None:
