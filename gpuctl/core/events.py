@@ -245,7 +245,41 @@ class PricesKnown(NamedTuple):
     at: datetime
 
 
+class JobNote(NamedTuple):
+    """Something about a job of `run`; what, and what is said of it, is told in core/jobs.py."""
+
+    id: str
+    job: str
+    what: str
+    """`asked`, `claim`, `begun`, `ended`, `decided` or `over`."""
+    at: datetime
+    said: Mapping[str, Json]
+
+
+class Quoted(NamedTuple):
+    """What a client was told that a job would cost, and when it would be done. No money moves."""
+
+    id: str
+    project: str
+    template: str
+    at: datetime
+    quote: Mapping[str, Json]
+    """The quote itself: core/quoting/quote.py."""
+
+
 MoneyEvent = Usage | Ended | Price | Switch | Split | Adjust | Settle | Close
 """What the bill is a function of."""
 
-Event = MoneyEvent | Leased | Extended | Intent | Outcome | Armed | Seen | Missed | PricesKnown
+Event = (
+    MoneyEvent
+    | Leased
+    | Extended
+    | Intent
+    | Outcome
+    | Armed
+    | Seen
+    | Missed
+    | PricesKnown
+    | JobNote
+    | Quoted
+)

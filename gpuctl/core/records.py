@@ -13,12 +13,14 @@ from gpuctl.core.events import (
     Event,
     Extended,
     Intent,
+    JobNote,
     Json,
     Leased,
     Missed,
     Outcome,
     Price,
     PricesKnown,
+    Quoted,
     Seen,
     Settle,
     Split,
@@ -378,5 +380,23 @@ PRIVATE: dict[str, tuple[type[Event], tuple[Field, ...]]] = {
     "prices-known": (
         PricesKnown,
         (Field("usage", "usage", TEXT), Field("at", "at", _TIME)),
+    ),
+    "job": (
+        JobNote,
+        (
+            Field("job", "job", TEXT),
+            Field("what", "what", TEXT),
+            Field("at", "at", _TIME),
+            Field("said", "said", _OBJECT),
+        ),
+    ),
+    "quoted": (
+        Quoted,
+        (
+            Field("project", "project", _PROJECT),
+            Field("template", "template", TEXT),
+            Field("at", "at", _TIME),
+            Field("quote", "quote", _OBJECT),
+        ),
     ),
 }

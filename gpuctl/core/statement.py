@@ -127,6 +127,25 @@ class ProjectStatement(NamedTuple):
     """What spot saved against on-demand; None where no on-demand price is known."""
 
 
+class QuoteLine(NamedTuple):
+    """What was quoted for a project, and what it has come to. Amounts as they were quoted."""
+
+    project: str
+    at: datetime
+    hours: tuple[Decimal, ...]
+    currency: str
+    p50: Decimal
+    p90: Decimal
+    ceiling: Decimal
+    spent: Decimal
+    """Charged for the project since, at the quote's exchange rate, without VAT."""
+    finish_p90: datetime | None
+    until: datetime
+    """So far it was counted."""
+    open: bool
+    """Whether more may come."""
+
+
 class Statement(NamedTuple):
     """One client's period. Holds nothing of any other client."""
 
@@ -162,3 +181,4 @@ class Statement(NamedTuple):
     ledger_head: str
     notes: tuple[str, ...]
     """What the client should know: an uncertain end, a missing price, an old exchange rate."""
+    quotes: tuple[QuoteLine, ...] = ()

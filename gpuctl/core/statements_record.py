@@ -44,6 +44,16 @@ def read_account(record: Mapping[str, Any]) -> Account:
     return found
 
 
+def record_of(value: Any) -> dict[str, Json]:
+    """Any named tuple of such values as JSON."""
+    return _fields(value)
+
+
+def read_as(kind: Any, record: Mapping[str, Any], where: str) -> Any:
+    """The reverse, of that kind. UnreadableStatement, naming `where`, when it is none."""
+    return _read(kind, record, where)
+
+
 def _fields(value: Any) -> dict[str, Json]:
     return {name: _write(getattr(value, name)) for name in value._fields}
 

@@ -23,6 +23,7 @@ from gpuctl.core.events import (
     Outcome,
     Price,
     PricesKnown,
+    Quoted,
     Seen,
     Settle,
     Split,
@@ -142,7 +143,7 @@ def _subjects(event: Event) -> Iterator[str]:
             yield event.intent
         case Seen() | Missed():
             yield event.machine
-        case Close():
+        case Close() | Quoted():
             # Few, and any later month may ask for them; they themselves change no charge.
             yield _CLOSES
         case _:

@@ -146,20 +146,20 @@ def _stay(rate: float) -> float:
     return total
 
 
-_THERE = tuple(
+THERE = tuple(
     on / (on + off) for on, off in ((_stay(ends), _stay(comes)) for ends, comes in REGIMES)
 )
 """Share of the time that spot is there, by regime."""
 
 
 def _share(regime: int, *, there: bool) -> float:
-    return _THERE[regime] if there else 1 - _THERE[regime]
+    return THERE[regime] if there else 1 - THERE[regime]
 
 
 def share_there(belief: Belief) -> float:
     """How much of the time spot is expected to be there in the long run, from 0 to 1."""
     total = sum(belief.blocks)
-    return sum(count / total * there for count, there in zip(belief.blocks, _THERE, strict=True))
+    return sum(count / total * there for count, there in zip(belief.blocks, THERE, strict=True))
 
 
 class Course:
@@ -179,7 +179,7 @@ class Course:
         self._regime = _pick(first, regimes())
         self._turn = -BLOCK * log(1 - regimes())
         if belief.there is None:
-            self.there = states() < _THERE[self._regime]
+            self.there = states() < THERE[self._regime]
             self._age = -log(1 - states())
         else:
             self.there, self._age = belief.there, belief.age
