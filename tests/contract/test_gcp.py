@@ -8,6 +8,7 @@ import pytest
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import compute_v1
 
+from gpuctl.core.images.stored import StoredImage
 from gpuctl.core.kinds import Market
 from gpuctl.core.model import Access, DiskSpec, MachineId, Offer, Order
 from gpuctl.core.span import utc
@@ -15,6 +16,7 @@ from gpuctl.providers.gcp import GcpProvider, GcpSettings, connect
 from gpuctl.sandbox.gcp import GcpCloud
 from gpuctl.sandbox.world import NoMetal, SandboxClock
 
+from .images import NAME, SHA, ImageContract
 from .making import MakingContract
 from .provider import ALICE, PUBLIC_KEY, ProviderContract
 
@@ -156,3 +158,65 @@ def order(clock_of_cloud: SandboxClock) -> Order:
 
 class TestGcp(MakingContract, ProviderContract):
     """Everything that is inherited."""
+
+
+class GcpShelf:
+    """The images of the emulated project."""
+
+    other = "us-east4"
+    stranger = "123456789012"
+
+    def __init__(self, world: GcpWorld, cloud: GcpCloud) -> None:
+        self._world, self._cloud = world, cloud
+        options = {"api_endpoint": cloud.start()}
+        anonymous = AnonymousCredentials()
+        self._disks = compute_v1.DisksClient(credentials=anonymous, client_options=options)
+        self._images = compute_v1.ImagesClient(credentials=anonymous, client_options=options)
+
+    def image(self, version: str, *, ours: bool = True, encrypted: bool = False) -> str:
+        assert not encrypted, "Google's own keys are no obstacle"
+        name = f"{NAME}-{version}"
+        disk = {"name": name, "size_gb": 20}
+        self._disks.insert_unary(project=PROJECT, zone=ZONE, disk_resource=disk)
+        self.settle()
+        labels = {
+            "gpuctl-managed": "true",
+            "gpuctl-install": "1f" * 16 if ours else "ee" * 16,
+            "gpuctl-image": NAME,
+            "gpuctl-version": version,
+            "gpuctl-recipe-sha256": SHA[:63],
+            "gpuctl-driver": "580-95-05",
+            "gpuctl-cuda": "cu126",
+            "gpuctl-torch": "2-10-0",
+        }
+        link = f"projects/{PROJECT}/zones/{ZONE}/disks/{name}"
+        resource = {"name": name, "source_disk": link, "labels": labels}
+        self._images.insert_unary(project=PROJECT, image_resource=resource)
+        self.settle()
+        return f"projects/{PROJECT}/global/images/{name}"
+
+    def settle(self) -> None:
+        self._world.settle()
+
+    def shared(self, image: StoredImage) -> bool:
+        name = image.id.rpartition("/")[2]
+        policy = self._images.get_iam_policy(project=PROJECT, resource=name)
+        wanted = f"serviceAccount:{self.stranger}@cloudservices.gserviceaccount.com"
+        given = [member for binding in policy.bindings for member in binding.members]
+        assert len(given) == len(set(given))
+        return wanted in given
+
+    def snapshots(self) -> int:
+        return len(list(self._images.list(project=PROJECT)))
+
+    def deny(self) -> None:
+        self._world.deny()
+
+
+@pytest.fixture
+def shelf(world: GcpWorld, cloud: GcpCloud) -> GcpShelf:
+    return GcpShelf(world, cloud)
+
+
+class TestGcpImages(ImageContract):
+    """Google's images."""

@@ -235,8 +235,8 @@ class AwsProvider:
         """Removes one of them."""
         footprint.erase(self._clients, footprint_)
 
-    def _shelf(self) -> shelf.Images:
-        return shelf.Images(self._clients, self._settings, self.account, self._clock)
+    def _shelf(self) -> shelf.KeptImages:
+        return shelf.KeptImages(self._clients, self._settings, self.account, self._clock)
 
     def _described(self, instance: translate.Described, account: str, region: str) -> Machine:
         return machines.described(self._clients, instance, account, region, self._clock)

@@ -32,7 +32,7 @@ _KEPT = ("gpuctl:", tags.NAME)
 _OF_THE_BUILDER = (tags.LEASE, tags.DEADLINE, tags.USER, tags.TEMPLATE)
 
 
-class Images:
+class KeptImages:
     """The images of one account."""
 
     def __init__(self, clients: Clients, settings: AwsSettings, account: str, clock: Clock) -> None:

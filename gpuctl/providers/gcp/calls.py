@@ -40,6 +40,19 @@ class Call(Enum):
     GET_IMAGE = ("images", "get")
     CREATE_IMAGE = ("images", "insert_unary", "image_resource", "Image")
     DELETE_IMAGE = ("images", "delete_unary")
+    SET_IMAGE_LABELS = (
+        "images",
+        "set_labels_unary",
+        "global_set_labels_request_resource",
+        "GlobalSetLabelsRequest",
+    )
+    GET_IMAGE_POLICY = ("images", "get_iam_policy")
+    SET_IMAGE_POLICY = (
+        "images",
+        "set_iam_policy",
+        "global_set_policy_request_resource",
+        "GlobalSetPolicyRequest",
+    )
     GET_MACHINE_TYPE = ("machine_types", "get")
     GET_ACCELERATOR_TYPE = ("accelerator_types", "get")
     LIST_FIREWALLS = ("firewalls", "list")

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from gpuctl.core.errors import InvalidRequest, NotFound
 from gpuctl.core.images.making import ImageOrder, Taken
+from gpuctl.core.images.stored import StoredImage
 from gpuctl.core.kinds import Market, Priced, State
 from gpuctl.core.model import (
     Access,
@@ -36,6 +37,7 @@ from gpuctl.providers.gcp.offers import Offers
 from gpuctl.providers.gcp.operations import Operations
 from gpuctl.providers.gcp.prices import bundled
 from gpuctl.providers.gcp.request import deadline_metadata, vm_name
+from gpuctl.providers.gcp.shelf import KeptImages
 from gpuctl.providers.gcp.translate import (
     DEADLINE,
     LEASE,
@@ -89,6 +91,10 @@ class GcpProvider:
             install=install,
             clock=clock,
             new_id=new_id,
+        )
+
+        self._shelf = KeptImages(
+            compute, operations, account=account, install=install, clock=clock, new_id=new_id
         )
 
     def offers(self, want: Want) -> Sequence[Offer]:
@@ -211,6 +217,32 @@ class GcpProvider:
     def prepare(self) -> Sequence[str]:
         """See `Provider.prepare`. Nothing is needed."""
         return ()
+
+    def images(self) -> Sequence[StoredImage]:
+        """See `KeepsImages.images`: one image serves every region."""
+        return self._shelf.find_all()
+
+    def image(self, region: str, named: str) -> StoredImage:
+        """See `KeepsImages.image`."""
+        del region
+        return self._shelf.find(named)
+
+    def copy_image(self, image: StoredImage, region: str) -> StoredImage:
+        """See `KeepsImages.copy_image`: it is there already."""
+        del region
+        return self._shelf.copy(image)
+
+    def promote_image(self, image: StoredImage, channel: str) -> None:
+        """See `KeepsImages.promote_image`."""
+        self._shelf.promote(image, channel)
+
+    def share_image(self, image: StoredImage, whom: str) -> None:
+        """See `KeepsImages.share_image`."""
+        self._shelf.share(image, whom)
+
+    def remove_image(self, image: StoredImage) -> None:
+        """See `KeepsImages.remove_image`."""
+        self._shelf.remove(image)
 
     def checks(self, want: Want | None) -> Sequence[Check]:
         """See `Provider.checks`."""
