@@ -107,6 +107,12 @@ class FakeReach:
     def job_code(self, machine: Machine, name: str) -> int | None:
         return self.running[name].code
 
+    def job_phase(self, machine: Machine, name: str) -> str:
+        return "running" if self.job_code(machine, name) is None else "ended"
+
+    def signal_job(self, machine: Machine, name: str, what: str) -> None:
+        self.ran.append((machine.name, ("kill", what, name)))
+
     def jobs(self, machine: Machine) -> Sequence[str]:
         return list(self.running)
 

@@ -39,6 +39,8 @@ class Asked:
     template: Template
     name: str | None = None
     wait: timedelta | None = None
+    avoid: tuple[str, ...] = ()
+    """Zones to try after all others: they have just taken a machine back."""
     detach: bool = False
     dry_run: bool = False
 
@@ -100,7 +102,7 @@ def _asked_once(confirm: Callable[[Plan], bool]) -> Callable[[Plan], bool]:
 def _look(app: App, asked: Asked, ref: CloudRef) -> tuple[Synced, Sequence[Offer], Want]:
     """Sync and ask the market at the same time: neither needs the other's answer."""
     refs = list(dict.fromkeys([*app.clouds.accounts(), ref]))
-    want = asked.template.want()
+    want = replace(asked.template.want(), avoid=asked.avoid)
     if want.name is None and asked.name is not None:
         want = replace(want, name=asked.name)
     with app.progress.step("asking the clouds"), ThreadPoolExecutor(2) as pool:

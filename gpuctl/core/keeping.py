@@ -18,6 +18,10 @@ class Keep(NamedTuple):
     signal: str = "SIGTERM"
     interval_s: int = 900
     restore: bool = True
+    tree: str | None = None
+    """Keep the tree that the job begins with under this name, beside its checkpoints…"""
+    fetch: bool = False
+    """…or have it from there, for nothing was pushed."""
 
 
 def name_of(argv: Sequence[str]) -> str:
@@ -36,3 +40,8 @@ def base_of(bucket: str | None) -> str:
 def root_of(bucket: str | None, project: str, job: str) -> str:
     """Where a job's checkpoints lie."""
     return f"{base_of(bucket)}{project}/{job}"
+
+
+def code_key(keep_root: str, tree: str, lease: str) -> str:
+    """Where the keeper says with which code the job ended on the machine of that lease."""
+    return f"{keep_root}/tree-{tree}/code-{lease}"

@@ -108,6 +108,8 @@ class Want:
     name: str | None = None
     """Name of an existing VM to adopt, where a provider starts and stops one."""
     disk: "DiskSpec | None" = None
+    avoid: tuple[str, ...] = ()
+    """Zones to try after all others of their market: they have just taken a machine back."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -37,6 +37,7 @@ def rank(offers: Iterable[Offer], want: Want) -> Sequence[Offer]:
     def order(offer: Offer) -> tuple[object, ...]:
         return (
             want.markets.index(offer.market),
+            offer.zone in want.avoid,
             best[offer.market, offer.region],
             offer.region,
             want.types.index(offer.type),

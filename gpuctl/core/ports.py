@@ -187,6 +187,34 @@ class Copied:
     skipped: tuple[str, ...] = ()
 
 
+class Workbench(Protocol):
+    """The steps of one recipe on one builder, run as root. Every method may raise `RemoteFailed`.
+
+    A step goes on when the connection does not. Nothing of it is on the builder's disk.
+    """
+
+    def lay(self, recipe: Mapping[str, bytes], pip: bytes | None) -> None:
+        """Put the recipe's files (by their path) and the user's pip configuration there, once.
+
+        GpuctlError when another recipe lies there.
+        """
+
+    def begun(self) -> Mapping[str, int | None]:
+        """The steps that were begun: their exit codes, None while one runs.
+
+        What was cut off with the builder itself is left out: it was not begun.
+        """
+
+    def begin(self, step: str, environ: Mapping[str, str]) -> None:
+        """Begin a step, unless it was begun before."""
+
+    def follow(self, step: str, offset: int) -> Iterator[bytes]:
+        """What it says from a byte on, until it ends. `NotFound` when it was not begun."""
+
+    def failed_at(self, step: str) -> str | None:
+        """`FILE:LINE: exit CODE: COMMAND` of the command that it failed of, where that is known."""
+
+
 class Reach(Protocol):
     """The user's end of SSH: keys, known hosts, commands on machines."""
 
@@ -240,8 +268,17 @@ class Reach(Protocol):
     def job_code(self, machine: Machine, name: str) -> int | None:
         """Its exit code; None while it runs or when it left none."""
 
+    def job_phase(self, machine: Machine, name: str) -> str:
+        """`starting`, `running`, `ended`, or `lost`: it left no exit code. `NotFound`."""
+
+    def signal_job(self, machine: Machine, name: str, what: str) -> None:
+        """Send it and its children a signal (`TERM`); nothing when it has ended."""
+
     def jobs(self, machine: Machine) -> Sequence[str]:
         """The names of the jobs that the machine remembers."""
+
+    def workbench(self, machine: Machine, key: str) -> Workbench:
+        """Where the steps of the recipe with that hash are run on a builder."""
 
     def keep(self, machine: Machine, keep: Keep, argv: Sequence[str]) -> tuple[str, ...]:
         """Put the keeper of checkpoints on the machine; the command that runs argv under it."""

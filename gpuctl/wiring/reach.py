@@ -12,7 +12,7 @@ from gpuctl.core.errors import UsageProblem
 from gpuctl.core.keeping import Keep
 from gpuctl.core.kinds import Kind
 from gpuctl.core.model import Machine, MachineId
-from gpuctl.core.ports import Copied
+from gpuctl.core.ports import Copied, Workbench
 from gpuctl.remote import copy, guard, hosts, session, ssh
 from gpuctl.remote.keys import Key, ensure_key
 from gpuctl.remote.sockets import control_directory
@@ -131,9 +131,23 @@ class OpenSsh:
         """As its shell reported it."""
         return session.state(self.target(machine), name).code
 
+    def job_phase(self, machine: Machine, name: str) -> str:
+        """As its files say."""
+        return session.state(self.target(machine), name).phase.value
+
+    def signal_job(self, machine: Machine, name: str, what: str) -> None:
+        """To its process group."""
+        session.signal(self.target(machine), name, what)
+
     def jobs(self, machine: Machine) -> Sequence[str]:
         """Those in its home directory."""
         return session.names(self.target(machine))
+
+    def workbench(self, machine: Machine, key: str) -> Workbench:
+        """Over OpenSSH."""
+        from gpuctl.remote.steps import Workbench as Remote
+
+        return Remote(self.target(machine), key)
 
     def keep(self, machine: Machine, keep: Keep, argv: Sequence[str]) -> tuple[str, ...]:
         """One file, sent where it is not there yet."""

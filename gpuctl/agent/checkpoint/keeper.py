@@ -17,6 +17,7 @@ import threading
 import time
 from collections.abc import Sequence
 
+from gpuctl.agent.checkpoint import tree as trees
 from gpuctl.agent.checkpoint.directory import Complete, Renames, Survey, survey
 from gpuctl.agent.checkpoint.directory import empty as is_empty
 from gpuctl.agent.checkpoint.notices import HOOK_S, NOTICE_S, UPLOAD_S, End, Notices
@@ -101,9 +102,10 @@ class Keeper:
         except OSError:
             say("another job on this machine saves its checkpoints as %s" % self.settings.job)
             return FAILED
-        os.makedirs(self.folder, exist_ok=True)
-        self.renames = Renames(self.folder)
         try:
+            self.tree()
+            os.makedirs(self.folder, exist_ok=True)
+            self.renames = Renames(self.folder)
             self.begin()
         except (Damaged, OSError) as error:
             say("the job is not started: %s" % error)
@@ -114,6 +116,24 @@ class Keeper:
             self.write_state()
             return FAILED
         return 0
+
+    def tree(self) -> None:
+        """Have the job's tree from the store, or keep it there for legs on other machines."""
+        settings = self.settings
+        if settings.tree is None:
+            return
+        root = trees.root_of(settings.root, settings.tree)
+        if settings.fetch:
+            say("fetched the tree: %d files" % trees.fetch(self.shelf, root, self.own, say))
+            return
+        try:
+            lease = settings.lease
+            said = trees.save(self.shelf, root, settings.job, lease, self.own, self.folder)
+        except PermissionError:
+            raise
+        except OSError as error:
+            said = "the tree is not kept: %s; another computer cannot go on with the job" % error
+        say(said)
 
     def begin(self) -> None:
         """Restore where there is nothing; what lies there otherwise is the job's own."""
@@ -170,7 +190,20 @@ class Keeper:
             time.sleep(self.settings.tick_s)
         self.last()
         code = self.job.returncode
-        return code if code >= 0 else 128 - code
+        code = code if code >= 0 else 128 - code
+        self.tell_code(code)
+        return code
+
+    def tell_code(self, code: int) -> None:
+        """Into the store: whoever cannot reach this machine learns there that the job ended."""
+        settings = self.settings
+        if settings.tree is None or self.signalled:
+            return
+        key = "%s/tree-%s/code-%s" % (settings.root, settings.tree, settings.lease or "none")
+        try:
+            self.shelf.create(key, b"%d\n" % code)
+        except OSError as error:
+            say("that the job ended with %d was not stored: %s" % (code, error))
 
     def guarded(self) -> None:
         """One look; whatever goes wrong in it does not end the job."""

@@ -33,6 +33,10 @@ class Settings(NamedTuple):
     interval_s: float = 900.0
     restore: bool = True
     """Whether to begin with the newest checkpoint where the directory is empty."""
+    tree: str | None = None
+    """The name of the tree that is kept beside the checkpoints; None = none is."""
+    fetch: bool = False
+    """Whether to have it from there before anything else."""
     part: int = 64 << 20
     workers: int = 4
     tick_s: float = 0.5
