@@ -123,7 +123,9 @@ def _real(terms: Terms, hours: float, market: Market, first: int) -> Outcome | N
         return None
 
 
-def scores(folder: str, starts: int, samples: int, deadlines: Sequence[float | None] = DEADLINES) -> Iterator[Scored]:
+def scores(
+    folder: str, starts: int, samples: int, deadlines: Sequence[float | None] = DEADLINES
+) -> Iterator[Scored]:
     """Jobs that begin evenly spaced, from six hours into the record on."""
     for name, market in markets(folder).items():
         for deadline in deadlines:
@@ -149,7 +151,18 @@ def measure() -> Sequence[Row]:
             (f"{folder}: with a deadline", [s for s in found if s.case.deadline]),
             (f"{folder}: without", [s for s in found if not s.case.deadline]),
         ):
-            for what, values in (("cost", [s.cost for s in part]), ("finish", [s.finish for s in part])):
+            for what, values in (
+                ("cost", [s.cost for s in part]),
+                ("finish", [s.finish for s in part]),
+            ):
                 for share in (0.5, 0.9):
-                    rows.append(Row(name=f"{label}, {what} P{share * 100:.0f}", unit="%", value=covered(values, share), goal=share * 100, note=f"{len(values)} jobs"))
+                    rows.append(
+                        Row(
+                            name=f"{label}, {what} P{share * 100:.0f}",
+                            unit="%",
+                            value=covered(values, share),
+                            goal=share * 100,
+                            note=f"{len(values)} jobs",
+                        )
+                    )
     return rows

@@ -6,6 +6,7 @@ import gc
 gc.disable()
 
 from gpuctl.cli import main as cli  # noqa: E402 - see above
+from gpuctl.cli.tame import tame  # noqa: E402
 
 
 def main() -> None:
@@ -13,6 +14,7 @@ def main() -> None:
     gc.freeze()
     gc.set_threshold(50_000)
     gc.enable()
+    tame()
     cli(prog_name="gpuctl")
 
 

@@ -14,6 +14,7 @@ from gpuctl.core.errors import (
     TypeNotOffered,
 )
 from gpuctl.core.images.making import ImageOrder, Making
+from gpuctl.core.images.stored import StoredImage
 from gpuctl.core.kinds import EndedBy, Evidence, Kind, Market, State
 from gpuctl.core.model import Access, Ending, Order
 from gpuctl.core.ports import Clock
@@ -25,6 +26,7 @@ LIST_PRICES = {
     (Kind.DISK, "gp3"): "0.08",
     (Kind.DISK, "pd-balanced"): "0.10",
     (Kind.IPV4, "in-use"): "0.005",
+    (Kind.SNAPSHOT, "standard"): "0.05",
     (Kind.VCPU, "n1-core"): "0.03",
     (Kind.GPU, "nvidia-tesla-t4"): "0.35",
 }
@@ -104,6 +106,17 @@ class Shot:
 
 
 @dataclass
+class Kept:
+    """Images beside those of builders, the channels that lead to any, and who may use them."""
+
+    images: list[StoredImage] = field(default_factory=list)
+    channels: dict[tuple[str, str, str], str] = field(default_factory=dict)
+    """(region, name, channel) -> id."""
+    shares: set[tuple[str, str]] = field(default_factory=set)
+    """(id, account)."""
+
+
+@dataclass
 class FakeCloud:
     """The truth. `stops` = a machine that is ended stays, stopped, with its disk (Google)."""
 
@@ -147,6 +160,7 @@ class FakeCloud:
     vms: list[Vm] = field(default_factory=list)
     things: list[Thing] = field(default_factory=list)
     shots: list[Shot] = field(default_factory=list)
+    kept: Kept = field(default_factory=Kept)
     imaging: timedelta = timedelta(minutes=2)
     """How long an image is pending."""
     image_fails: str | None = None

@@ -26,11 +26,12 @@ from gpuctl.core.model import (
 from gpuctl.core.span import Span
 from tests.changed import changed
 from tests.fake_cloud import BEGINNING, LIST_PRICES, FakeCloud, Shot, Thing, Vm
+from tests.fake_images import FakeImages
 
 _TRIES = 3
 
 
-class FakeProvider:
+class FakeProvider(FakeImages):
     """A `Provider` over a `FakeCloud`; several (laptops) may share one cloud."""
 
     def __init__(self, cloud: FakeCloud, *, account: str = "111122223333") -> None:

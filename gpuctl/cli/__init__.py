@@ -33,6 +33,7 @@ _MONEY = {
     "reconcile": ("gpuctl.cli.reconcile:reconcile", "Settle the ledger against the real bill."),
     "close": ("gpuctl.cli.close:close", "Freeze a client's month as it is sent."),
     "simulate": ("gpuctl.cli.simulate:simulate", "What policies would have cost on recorded spot."),
+    "quote": ("gpuctl.cli.quote:quote", "What a job will cost, and when it will be done."),
     "price": ("gpuctl.cli.price:price", "Prices the ledger knows, with their age and source."),
     "switch": ("gpuctl.cli.attribution:switch", "From now on a machine runs for another project."),
     "assign": ("gpuctl.cli.attribution:assign", "Say whose a resource's cost is."),

@@ -4,8 +4,17 @@ import logging
 import os
 from pathlib import Path
 
+from gpuctl.cli.tame import harmless
+
 _FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
 _LARGEST = 1_000_000
+
+
+class _Tamed(logging.Formatter):
+    """What clouds said cannot drive the terminal of whoever reads the file."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return harmless(super().format(record))
 
 
 def set_up(directory: Path, *, debug: bool) -> None:
@@ -28,8 +37,10 @@ def _file(directory: Path) -> logging.Handler:
         if path.exists() and path.stat().st_size > _LARGEST:
             path.replace(path.with_suffix(".log.1"))
         os.close(os.open(path, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600))
-        handler: logging.Handler = logging.FileHandler(path, delay=True)
+        handler: logging.Handler = logging.FileHandler(
+            path, delay=True, encoding="utf-8", errors="backslashreplace"
+        )
     except OSError:
         return logging.NullHandler()
-    handler.setFormatter(logging.Formatter(_FORMAT))
+    handler.setFormatter(_Tamed(_FORMAT))
     return handler

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from gpuctl.cli.tame import harmless
+
 if TYPE_CHECKING:
     from gpuctl.core.ports import Progress
 
@@ -77,7 +79,8 @@ class _Moving:
 
     def _line(self, text: str) -> None:
         with self._lock:
-            sys.stderr.write(f"\r\x1b[2K{text}")
+            draw = getattr(sys.stderr, "draw", sys.stderr.write)
+            draw(f"\r\x1b[2K{harmless(text)}")
             sys.stderr.flush()
 
 

@@ -5,12 +5,15 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from gpuctl.core.images.stored import StoredImage
 from gpuctl.core.kinds import EndedBy, Market
 from gpuctl.core.model import Access, DiskSpec, MachineId, Offer, Order
 from tests.conftest import HandClock
+from tests.contract.images import ImageContract
 from tests.contract.making import MakingContract
 from tests.contract.provider import ALICE, PUBLIC_KEY, ProviderContract
 from tests.fake_cloud import FakeCloud, Thing
+from tests.fake_images import stored
 from tests.fakes import FakeProvider
 
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
@@ -130,3 +133,48 @@ def order(cloud: FakeCloud) -> Order:
 
 class TestFake(MakingContract, ProviderContract):
     """Everything that is inherited."""
+
+
+class FakeShelf:
+    """The images of the fake."""
+
+    other = "us-west-2"
+    stranger = "444455556666"
+
+    def __init__(self, cloud: FakeCloud, hand: HandClock) -> None:
+        self._cloud, self._clock = cloud, hand
+
+    def image(self, version: str, *, ours: bool = True, encrypted: bool = False) -> str:
+        name = "gcp" if self._cloud.stops else "aws"
+        region = "global" if self._cloud.stops else "us-east-1"
+        made = stored(
+            version,
+            made_at=self._clock(),
+            region=region,
+            provider=name,
+            ours=ours,
+            encrypted=encrypted,
+        )
+        self._cloud.kept.images.append(made)
+        return made.id
+
+    def settle(self) -> None:
+        self._clock.tick(minutes=1)
+
+    def shared(self, image: StoredImage) -> bool:
+        return (image.id, self.stranger) in self._cloud.kept.shares
+
+    def snapshots(self) -> int:
+        return len(self._cloud.kept.images)
+
+    def deny(self) -> None:
+        self._cloud.denied = True
+
+
+@pytest.fixture
+def shelf(cloud: FakeCloud, hand: HandClock) -> FakeShelf:
+    return FakeShelf(cloud, hand)
+
+
+class TestFakeImages(ImageContract):
+    """Its images."""

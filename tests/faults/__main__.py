@@ -19,10 +19,11 @@ from tests.faults.errors import ROWS as ERRORS
 from tests.faults.kills import ROWS as KILLS
 from tests.faults.late import ROWS as LATE
 from tests.faults.mutants import rows as mutants
+from tests.faults.names import ROWS as NAMES
 from tests.faults.weather import ROWS as STORMS
 from tests.faults.world import World, make_world
 
-ROWS = (*KILLS, *ERRORS, *CROWDS, *LATE, *STORMS, *CLOCKS, *DISKS, *mutants())
+ROWS = (*KILLS, *ERRORS, *CROWDS, *LATE, *STORMS, *CLOCKS, *DISKS, *NAMES, *mutants())
 
 
 def main() -> int:

@@ -119,6 +119,10 @@ def furnish(hooks):
         flags = os.O_CREAT | os.O_APPEND | os.O_WRONLY
         Brink(hooks["home"], hooks.get("at"), trace and os.open(trace, flags)).arm()
     _spoil(hooks)
+    if hooks.get("terminal"):
+        import click.utils  # noqa: PLC0415
+
+        click.utils.should_strip_ansi = lambda *args, **kwargs: False
     if zone := hooks.get("zone"):
         os.environ["TZ"] = zone
         time.tzset()

@@ -57,6 +57,8 @@ class Plan:
     phase: str = ""
     judge: Callable[[Call, str], "Answer | str | None"] | None = None
     """Asked at every request: an answer, `lost`, `drop`, `hole`, `slow:SECONDS`, or nothing."""
+    rewrite: Callable[[Call, bytes], bytes] | None = None
+    """What the cloud says instead of what it said."""
     fired: int = 0
 
 
@@ -164,7 +166,9 @@ class Proxy:
             client.sendall(_response(meets.status, {"Content-Type": meets.kind}, meets.body))
             return True
         if meets is None:
-            client.sendall(_response(*self._forward(call, request)))
+            status, headers, body = self._forward(call, request)
+            rewrite = self._traffic.plan.rewrite
+            client.sendall(_response(status, headers, rewrite(call, body) if rewrite else body))
             return True
         phase, _, seconds = meets.partition(":")
         if phase == "slow":

@@ -1,7 +1,7 @@
 """EC2's dictionaries -> our values. Pure: no call is made here."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -9,7 +9,7 @@ from typing import Any
 
 from gpuctl.core.kinds import EndedBy, Evidence, Kind, Market, State
 from gpuctl.core.model import Billable, Ending, Machine, MachineId
-from gpuctl.core.names import project_name
+from gpuctl.core.names import machine_name, project_name, user_name
 from gpuctl.core.span import parse_time, utc
 from gpuctl.providers.aws import tags
 from gpuctl.providers.aws.gpus import gpu_of
@@ -72,7 +72,7 @@ def machine(
     told = (ending_of(instance) or ending) if over else None
     return Machine(
         id=identity(instance, account=account, region=region),
-        name=read.get(tags.NAME) or instance["InstanceId"],
+        name=_told(machine_name, read.get(tags.NAME)) or instance["InstanceId"],
         type=instance["InstanceType"],
         gpu=gpu.name,
         gpus=gpu.count,
@@ -84,11 +84,11 @@ def machine(
         ending=told,
         address=instance.get("PublicIpAddress") or None,
         image=instance.get("ImageId"),
-        project=_project(read.get(tags.PROJECT)),
+        project=_told(project_name, read.get(tags.PROJECT)),
         lease=read.get(tags.LEASE) or None,
         install=read.get(tags.INSTALL) or None,
         deadline=_deadline(read.get(tags.DEADLINE)),
-        user=read.get(tags.USER) or None,
+        user=_told(user_name, read.get(tags.USER)),
         template=read.get(tags.TEMPLATE) or None,
     )
 
@@ -282,8 +282,9 @@ def _deadline(text: str | None) -> datetime | None:
         return None
 
 
-def _project(text: str | None) -> str | None:
+def _told(grammar: Callable[[str], str], text: str | None) -> str | None:
+    """What a tag says, which anybody with the account may have written; None = no such name."""
     try:
-        return None if text is None else project_name(text)
+        return None if text is None else grammar(text)
     except ValueError:
         return None

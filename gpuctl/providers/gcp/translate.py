@@ -8,7 +8,13 @@ from decimal import Decimal
 
 from gpuctl.core.kinds import EndedBy, Evidence, Kind, Market, State
 from gpuctl.core.model import Billable, Ending, Machine, MachineId
-from gpuctl.core.names import label_of_project, label_of_time, project_of_label, time_of_label
+from gpuctl.core.names import (
+    label_of_project,
+    label_of_time,
+    project_of_label,
+    time_of_label,
+    user_name,
+)
 from gpuctl.core.rules import address_sku
 from gpuctl.core.span import parse_time
 from gpuctl.providers.gcp.errors import Json
@@ -301,9 +307,17 @@ def machine(vm: Json, around: Around) -> Machine:
         lease=labels.get(LEASE),
         install=labels.get(INSTALL),
         deadline=time_of_label(labels.get(DEADLINE) or ""),
-        user=metadata.get(USER) or None,
+        user=_user(metadata.get(USER)),
         template=labels.get(TEMPLATE) or None,
     )
+
+
+def _user(told: str | None) -> str | None:
+    """Whoever may change the VM may have written it; None = no login name."""
+    try:
+        return user_name(told) if told else None
+    except ValueError:
+        return None
 
 
 def _image(vm: Json, disks: Mapping[str, Json]) -> str | None:
