@@ -20,6 +20,7 @@ from gpuctl.core.quoting.jobs import (
     run_once,
 )
 from gpuctl.core.quoting.outlook import Stretch, outlook
+from gpuctl.core.quoting.reckon import P50, P90, WIDER
 
 TITLE = "Quotes on recorded markets: jobs at or below their P50 and P90 (goal: 50 %, 90 %)"
 TRACES = Path(__file__).parents[2] / "shared/data/traces"
@@ -144,25 +145,24 @@ def covered(found: Sequence[float | None], share: float) -> float:
 
 
 def measure() -> Sequence[Row]:
-    rows = []
+    rows: list[Row] = []
     for folder in ("p3-2023-02", "p3-2022-10"):
+        if not (TRACES / folder).exists():
+            rows.append(Row(name=f"{folder}: not at hand", unit="%", value=None))
+            continue
         found = list(scores(folder, STARTS, SAMPLES))
-        for label, part in (
-            (f"{folder}: with a deadline", [s for s in found if s.case.deadline]),
-            (f"{folder}: without", [s for s in found if not s.case.deadline]),
-        ):
-            for what, values in (
-                ("cost", [s.cost for s in part]),
-                ("finish", [s.finish for s in part]),
-            ):
-                for share in (0.5, 0.9):
-                    rows.append(
-                        Row(
-                            name=f"{label}, {what} P{share * 100:.0f}",
-                            unit="%",
-                            value=covered(values, share),
-                            goal=share * 100,
-                            note=f"{len(values)} jobs",
-                        )
-                    )
+        rows += _rows(f"{folder}, deadline", [s for s in found if s.case.deadline])
+        rows += _rows(f"{folder}, none", [s for s in found if not s.case.deadline])
     return rows
+
+
+def _rows(label: str, found: Sequence[Scored]) -> Iterator[Row]:
+    for what in ("cost", "finish"):
+        values = [one.cost if what == "cost" else one.finish for one in found]
+        for name, share in (("P50", P50), ("P90", WIDER if what == "cost" else P90)):
+            yield Row(
+                name=f"{label}: {what} {name}",
+                unit="%",
+                value=covered(values, share),
+                note=f"of {len(values)} jobs; {50 if name == 'P50' else 90} wanted",
+            )

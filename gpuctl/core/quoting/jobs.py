@@ -1,12 +1,14 @@
 """A job run through possible futures: what it costs and how long it takes, as a sample."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import NamedTuple, overload
+from typing import NamedTuple, TypeVar, overload
 
 from gpuctl.core.deadline.policy import decide
 from gpuctl.core.deadline.simulate import Market, run_job
 from gpuctl.core.deadline.view import IDLE, ON_DEMAND, Decision, Job, Observation, Policy, Why
 from gpuctl.core.quoting.outlook import Belief, Course, Draw
+
+T = TypeVar("T")
 
 HOUR = 3600
 TOGETHER = 0.5
@@ -158,20 +160,22 @@ class _Future:
         self.shares.append(self._known[prices])
 
 
-class _Rows(Sequence[tuple[object, ...]]):
+class _Rows(Sequence[T]):
     """Rows of a future, made up to the one that is asked for."""
 
-    def __init__(self, made: Sequence[object], grow: Callable[[], None], length: int) -> None:
+    def __init__(self, made: list[T], grow: Callable[[], None], length: int) -> None:
         self._made, self._grow, self._length = made, grow, length
 
     def __len__(self) -> int:
         return self._length
 
     @overload
-    def __getitem__(self, at: int) -> object: ...
+    def __getitem__(self, at: int) -> T: ...
     @overload
-    def __getitem__(self, at: slice) -> Sequence[object]: ...
-    def __getitem__(self, at):
+    def __getitem__(self, at: slice) -> Sequence[T]: ...
+    def __getitem__(self, at: int | slice) -> T | Sequence[T]:
+        if isinstance(at, slice):
+            return [self[i] for i in range(*at.indices(self._length))]
         while len(self._made) <= at:
             self._grow()
         return self._made[at]
@@ -192,7 +196,7 @@ def _shared(drawn: list[float], draw: Draw) -> Draw:
 
 
 def _windows(zones: Sequence[ZonePrices], at: float) -> Iterator[tuple[ZonePrices, int]]:
-    """Where in the past each zone's prices are taken up: at the same hour, as they move together."""
+    """Where in the past each zone's prices are taken up: at the same hour, they move together."""
     for one in zones:
         yield one, int(at * max(1, len(one.before) - WINDOW))
 

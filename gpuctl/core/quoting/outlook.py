@@ -8,7 +8,7 @@ tuning of a policy moves no price.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from math import exp, log
+from math import exp, log, sqrt
 from typing import NamedTuple
 
 Draw = Callable[[], float]
@@ -106,7 +106,7 @@ def _cut(one: Stretch) -> Iterable[Stretch]:
     while True:
         # Blocks are counted back from now: the k-th is [-(k + 1) BLOCK, -k BLOCK).
         edge = -int(-since / BLOCK - 1e-9) * BLOCK
-        if one.until <= edge + 1e-9:  # noqa: PLR2004 - rounding
+        if one.until <= edge + 1e-9:
             yield one._replace(since=since, age=age)
             return
         yield one._replace(since=since, until=edge, turned=False, age=age)
@@ -202,7 +202,7 @@ class Course:
     def _next(self) -> float:
         """When the stretch ends: the earlier of two clocks, drawn exactly."""
         rate = REGIMES[self._regime][0 if self.there else 1]
-        flaps = (self._age + SETTLING) / (1 - self._states()) ** (1 / FLAPPING) - SETTLING
+        flaps = (self._age + SETTLING) * exp(-log(1 - self._states()) / FLAPPING) - SETTLING
         ends = self._age - log(1 - self._states()) / rate
         return self._at + min(flaps, ends) - self._age
 
@@ -224,9 +224,9 @@ def _dirichlet(weights: Shares, draw: Draw) -> Shares:
 
 def _gamma(shape: float, draw: Draw) -> float:
     """A gamma variate (Marsaglia and Tsang, 2000), for a shape below one too."""
-    boost = (1 - draw()) ** (1 / shape)
+    boost = exp(log(1 - draw()) / shape)
     third = shape + 1 - 1 / 3
-    scale = (9 * third) ** -0.5
+    scale = 1 / sqrt(9 * third)
     while True:
         normal = _normal_variate(draw)
         base = (1 + scale * normal) ** 3
@@ -242,4 +242,4 @@ def _normal_variate(draw: Draw) -> float:
         x, y = 2 * draw() - 1, 2 * draw() - 1
         square = x * x + y * y
         if 0 < square < 1:
-            return float(x * (-2 * log(square) / square) ** 0.5)
+            return x * sqrt(-2 * log(square) / square)

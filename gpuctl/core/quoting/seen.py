@@ -77,9 +77,12 @@ def seen(
         for run in sessions
     ]
     refused, granted = _attempts(events, provider, skus, places, now)
-    looks = [Stretch(zone, False, _hours(at, now), _hours(at, now)) for zone, at in refused]
+    looks = [
+        Stretch(zone, there=False, since=_hours(at, now), until=_hours(at, now))
+        for zone, at in refused
+    ]
     return Seen(
-        stretches=tuple([*stretches, *looks]),
+        stretches=(*stretches, *looks),
         sessions=len(sessions),
         attempts=len(refused) + max(granted, len(sessions)),
         interruptions=sum(1 for one in stretches if one.turned),

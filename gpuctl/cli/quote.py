@@ -1,0 +1,236 @@
+"""`quote`: what a job will cost and when it will be done, before it begins."""
+
+import re
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gpuctl.cli.command import asks, command
+from gpuctl.cli.completions import has_ledger, projects, templates
+from gpuctl.cli.render import Column, emit, emit_json, say
+from gpuctl.cli.session import Session
+from gpuctl.core.errors import UsageProblem
+
+if TYPE_CHECKING:
+    from gpuctl.core.quoting.actual import Actual
+    from gpuctl.core.quoting.quote import Quote
+
+_MOST_HOURS = 10_000
+_DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+
+@click.group(invoke_without_command=True)
+@click.option("-p", "--project", shell_complete=projects, help="Whom it is for: client/project.")
+@click.option("--hours", metavar="H|A..B", help="Hours of computing: 30, or 25..40.")
+@click.option(
+    "--deadline", metavar="T", help="Done by then: 2026-03-06, 'Fri 18:00' (UTC), or 5d from now."
+)
+@click.option("-t", "--template", shell_complete=templates, help="The machine it runs on.")
+@click.option("--cached", is_flag=True, help="Ask no cloud: the ledger's prices alone.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json", "html", "pdf"]),
+    help="One page for the client: html or pdf.",
+)
+@click.option("--out", metavar="FILE", type=click.Path(path_type=Path), help="Where to.")
+@click.option("--rate", metavar="R", help="The client's currency for one USD: 0.92, or 1/1.0842.")
+@click.option(
+    "--rates", metavar="FILE", type=click.Path(path_type=Path), help="A file of the ECB's rates."
+)
+@asks
+@command
+def quote(
+    session: Session,
+    project: str | None,
+    hours: str | None,
+    deadline: str | None,
+    template: str | None,
+    form: str | None,
+    **how: Any,
+) -> int:
+    """What a job will cost and when it will be done, before it begins.
+
+    gpuctl quote -p acme/vision --hours 25..40 --deadline "Fri 18:00" --format pdf
+
+    P50 and P90 are sampled from prices, from what the ledger saw of spot, and from measured
+    starts; the ceiling is on demand from start to end. The quote is kept in the ledger.
+    """
+    if click.get_current_context().invoked_subcommand is not None:
+        return 0
+    if hours is None:
+        raise UsageProblem("how many hours of computing?", hint="gpuctl quote --hours 25..40")
+    if form == "json":
+        session.flag(output="json")
+    from gpuctl.app.quote import make_quote
+    from gpuctl.app.quote_words import Asked
+    from gpuctl.cli.documents import rates_of
+    from gpuctl.wiring.chance import chance
+
+    session.flag(project=project, template=template)
+    name = session.project(project)
+    asked = Asked(
+        project=name,
+        template=session.settings.template(session.config.template_name(name)),
+        hours=_hours(hours),
+        deadline=None if deadline is None else _moment(deadline, session.now()),
+        cached=how["cached"],
+    )
+    rates = rates_of(session, how["rate"], how["rates"])
+    made = make_quote(session.app, asked, chance, rates)
+    for note in made.notes:
+        click.echo(note, err=True)
+    if form in ("html", "pdf") or how["out"] is not None:
+        from gpuctl.cli.quote_page import send
+
+        return send(session, made, form or "text", how["out"])
+    return show(session, made)
+
+
+@quote.command("ls")
+@click.option("-p", "--project", shell_complete=projects, help="Only this project's.")
+@command
+def list_(session: Session, project: str | None) -> int:
+    """Quotes, oldest first, with what each has come to so far.
+
+    A quote's costs are all that its project costs from then until the next quote of the project,
+    or until two weeks after its P90 finish.
+    """
+    found: Sequence[Actual] = ()
+    if has_ledger(session):
+        from gpuctl.core.quoting.actual import actuals
+
+        wanted = None if project is None else [project]
+        found = list(actuals(session.ledger.events(), session.now(), wanted))
+    columns = [
+        Column("QUOTED", lambda r: r["at"][:16].replace("T", " ")),
+        Column("PROJECT", lambda r: r["project"]),
+        Column("HOURS", lambda r: _range(r["hours"]), right=True),
+        Column("P50", lambda r: r["p50"], right=True),
+        Column("P90", lambda r: r["p90"], right=True),
+        Column("CEILING", lambda r: r["ceiling"], right=True),
+        Column("SO FAR", lambda r: r["actual"] + ("+?" if r["missing"] else ""), right=True),
+        Column("", lambda r: r["currency"]),
+        Column("DONE BY (P90)", lambda r: _day(r["finish_p90"])),
+        Column("STATE", lambda r: "open" if r["open"] else "over"),
+    ]
+    empty = "no quotes. Next: gpuctl quote -p CLIENT/PROJECT --hours 25..40"
+    emit(session, "quote.ls", "quotes", [_listed(one) for one in found], columns, empty=empty)
+    for one in found:
+        if one.missing:
+            click.echo(f"{one.quote.id}: some of it has no price, and is not counted", err=True)
+    return 0
+
+
+def _listed(one: "Actual") -> dict[str, Any]:
+    from gpuctl.core.quoting.quote import quote_shape
+    from gpuctl.core.span import format_time
+
+    shape = quote_shape(one.quote)
+    kept = ("id", "at", "project", "template", "hours", "deadline", "currency", "p50", "p90",
+            "ceiling", "finish_p50", "finish_p90")  # fmt: skip
+    return {name: shape[name] for name in kept} | {
+        "actual": f"{one.line.spent:f}",
+        "sessions": one.sessions,
+        "until": format_time(one.until),
+        "open": one.open,
+        "missing": one.missing,
+    }
+
+
+def show(session: Session, made: "Quote") -> int:
+    """The quote on the terminal, as JSON, or as a row."""
+    from gpuctl.core.quoting.quote import quote_shape
+
+    shape = quote_shape(made)
+    if session.output == "json":
+        emit_json("quote", shape)
+        return 0
+    if session.output == "csv":
+        emit(session, "quote", "quotes", [shape], [])
+        return 0
+    for line in text(made):
+        say(session, line)
+    return 0
+
+
+def text(made: "Quote") -> Sequence[str]:
+    """The quote as a person reads it."""
+    from gpuctl.core.span import format_time
+
+    basis = made.basis
+    until = f", done by {format_time(made.deadline)}" if made.deadline else ""
+    hours = _range([f"{each:f}" for each in made.hours])
+    rows = [
+        ("P50", "as likely less as more", made.price.p50, made.finish_p50),
+        ("P90", "in nine of ten cases at most", made.price.p90, made.finish_p90),
+        ("ceiling", "on demand from start to end", made.price.ceiling, None),
+    ]
+    width = max(len(f"{price:,}") for _, _, price, _ in rows)
+    lines = [f"{made.project}: {hours} h of computing on {basis.type}{until} ({made.way})"]
+    for name, words, price, finish in rows:
+        when = "" if name == "ceiling" else f"  {_day(None if not finish else format_time(finish))}"
+        lines.append(f"  {name:<7}  {made.currency} {price:>{width},}{when:<20}  {words}".rstrip())
+    if made.vat_rate is not None:
+        lines.append("  without VAT")
+    if made.exchange is not None:
+        rate = made.exchange
+        lines.append(f"  at {rate.quoted} ({rate.source}, {rate.day})")
+    lines.append(
+        f"from {basis.price_days} days of prices, {basis.sessions} sessions, {basis.interruptions} "
+        f"interruptions, {basis.starts} measured starts"
+    )
+    lines += [f"- {one}" for one in basis.assumed]
+    lines.append(
+        f"valid until {format_time(made.valid_until)}; kept in the ledger: gpuctl quote ls"
+    )
+    return lines
+
+
+def _range(hours: Sequence[str]) -> str:
+    return hours[0] if hours[0] == hours[-1] else f"{hours[0]} to {hours[-1]}"
+
+
+def _day(moment: str | None) -> str:
+    return "not in 60 days" if moment is None else moment[:16].replace("T", " ")
+
+
+def _hours(words: str) -> tuple[Decimal, Decimal]:
+    """`25..40`, or `30` for both."""
+    match = re.fullmatch(
+        r"(\d{1,6}(?:\.\d{1,3})?)(?:\.\.(\d{1,6}(?:\.\d{1,3})?))?", words, re.ASCII
+    )
+    if match is None:
+        raise UsageProblem(f"--hours {words!r} is not hours", hint="--hours 30, or --hours 25..40")
+    least = Decimal(match.group(1))
+    most = Decimal(match.group(2) or match.group(1))
+    if least > most:
+        raise UsageProblem(
+            f"--hours {words}: the least comes first", hint=f"--hours {most}..{least}"
+        )
+    if not 0 < least <= most <= _MOST_HOURS:
+        raise UsageProblem(f"--hours {words}: from above 0 to {_MOST_HOURS}", hint="--hours 25..40")
+    return least, most
+
+
+def _moment(words: str, now: datetime) -> datetime:
+    """A date, RFC 3339, the next `Fri 18:00`, or a duration from now. UTC."""
+    from gpuctl.core.span import parse_duration, parse_moment
+
+    match = re.fullmatch(r"([a-z]{3})[a-z]*\s+(\d{1,2}):(\d\d)", words.strip().lower(), re.ASCII)
+    try:
+        if match is not None and match.group(1) in _DAYS:
+            days = (_DAYS.index(match.group(1)) - now.weekday()) % 7
+            day = now + timedelta(days=days)
+            found = day.replace(hour=int(match.group(2)), minute=int(match.group(3)), second=0)
+            return found if found > now else found + timedelta(days=7)
+        if re.fullmatch(r"(\d+[dhms])+", words.strip().lower(), re.ASCII):
+            return now + parse_duration(words)
+        return parse_moment(words)
+    except ValueError as error:
+        hint = "--deadline 2026-03-06T18:00:00Z, 'Fri 18:00', or 5d"
+        raise UsageProblem(f"--deadline: {error}", hint=hint) from None
