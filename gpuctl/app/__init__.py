@@ -25,5 +25,9 @@ class App(NamedTuple):
     sleep: Sleep
     new_id: NewId
     progress: Progress
+    at_work: Callable[[str], bool] = lambda _: False
+    """Whether the `ami build` of the builder of that name is going on on this computer now."""
     images: Callable[[str], ImageFacts | None] = lambda _: None
     """What is certain of an image by its name, without asking a cloud."""
+    pinned: Callable[[str, str, str], tuple[str, str] | None] = lambda *_: None
+    """(name, provider, region) -> `NAME@VERSION` and its id there, by the lock file."""

@@ -13,6 +13,7 @@ from gpuctl.core.events import Event, Price, Usage
 from gpuctl.core.kinds import State, Unit
 from gpuctl.core.meter import hourly
 from gpuctl.core.model import Machine
+from gpuctl.core.orders import Used, image_used
 from gpuctl.core.pricebook import PriceBook
 from gpuctl.core.snapshot import read_machine
 from gpuctl.core.span import Span
@@ -30,6 +31,8 @@ class Shown:
     hourly: Fraction | None
     cost: Fraction
     currency: str = "USD"
+    image: Used | None = None
+    """What it was made from, where the ledger knows."""
 
 
 def cached(books: Books) -> Sequence[Machine]:
@@ -53,6 +56,7 @@ def show(
                 project=owner(books, machine, now),
                 hourly=hourly(runs, book, now),
                 cost=lease_bill(events, books, machine, now).total,
+                image=image_used(books, machine_id),
             )
         )
     return shown

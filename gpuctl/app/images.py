@@ -68,7 +68,7 @@ def facts(shelf: Shelf, named: str, ask: Ask) -> ImageFacts:
         return known
     asked = ask(named)
     local = known_facts(shelf, asked.name) if asked.name != named and "@" in asked.name else None
-    return asked if local is None else _filled(asked, local)
+    return asked if local is None else filled(asked, local)
 
 
 def nowhere(named: str) -> NotFound:
@@ -139,10 +139,10 @@ def of_built(built: Built, shelf: Shelf) -> ImageFacts:
     )
     if recipe is None or recipe.version != built.version:
         return told
-    return _filled(told, of_recipe(recipe))
+    return filled(told, of_recipe(recipe))
 
 
-def _filled(told: ImageFacts, other: ImageFacts) -> ImageFacts:
+def filled(told: ImageFacts, other: ImageFacts) -> ImageFacts:
     """What one does not know, by the other; what it says itself stands."""
     lacks = {
         key: value

@@ -191,6 +191,7 @@ def _order(app: App, plan: Plan, lease: Leased, offer: Offer) -> Order:
     template = plan.template
     given = {"vm": template.vm, "service_account": template.service_account}
     settings = {name: value for name, value in given.items() if value is not None}
+    image = plan.images.get(offer.region)
     return Order(
         token=app.new_id(),
         lease=lease.id,
@@ -198,7 +199,9 @@ def _order(app: App, plan: Plan, lease: Leased, offer: Offer) -> Order:
         name=plan.name,
         project=plan.project,
         offer=offer,
-        image=template.image or "",
+        image=image.id if image is not None else template.image or "",
+        image_name=None if image is None else image.key,
+        recipe_sha256=None if image is None else image.recipe_sha256,
         disk=template.disk,
         data=template.data,
         access=access_of(app, template, lease.deadline),

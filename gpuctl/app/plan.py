@@ -1,18 +1,21 @@
 """What `up` is about to do, with its price, before anything that costs."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 
 from gpuctl.app import App
+from gpuctl.app.attempts import Attempt
 from gpuctl.app.budget import Budget, budget_of, left_in_month, refuse_over_budget
+from gpuctl.app.choose import Fit, with_the_image
 from gpuctl.app.pricing import fetch_prices
 from gpuctl.app.sync import Synced
 from gpuctl.config.template import Template
 from gpuctl.core.errors import BudgetExceeded, CannotFill, TypeNotOffered, UsageProblem
 from gpuctl.core.events import Price
+from gpuctl.core.images.stored import StoredImage
 from gpuctl.core.kinds import Kind, Market, Priced, State, Unit
 from gpuctl.core.meter import per_hour
 from gpuctl.core.model import Machine, Offer, Want
@@ -22,20 +25,10 @@ from gpuctl.core.pricebook import PriceBook
 from gpuctl.core.rules import address_sku
 from gpuctl.core.span import Span, format_duration
 
+__all__ = ["Attempt", "Plan", "affordable", "make_plan", "nothing_to_try"]
+
 _SHORTEST = timedelta(minutes=5)
 """A machine that a budget ends sooner is not worth its start."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attempt:
-    """One offer and what came of it: `started`, `skipped`, `refused`, `unknown`."""
-
-    type: str
-    zone: str | None
-    market: Market | None
-    outcome: str
-    code: str | None = None
-    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +50,8 @@ class Plan:
     address_hourly: Fraction | None
     budget: Budget
     made_at: datetime
+    images: Mapping[str, StoredImage] = field(default_factory=dict)
+    """Region -> the image of one's own that is started there."""
 
     @property
     def hourly(self) -> Fraction | None:
@@ -112,15 +107,18 @@ def make_plan(
     `CannotFill` (exit 5) when nothing can be had, `BudgetExceeded` (6), `UsageProblem` (2).
     """
     now = app.clock()
-    candidates, unfit = _with_the_image(app, template, rank(offers, want))
-    skipped = (*_skipped(offers, want), *unfit)
+    place = (ref.provider, app.clouds.connect(ref).account)
+    named = (m for m in synced.machines if m.name == name and _stopped(m))
+    adopted = next((m for m in named if (m.id.provider, m.id.account) == place), None)
+    ranked = rank(offers, want)
+    # What is started again keeps the image that it was made from.
+    fit = with_the_image(app, ref, template, ranked) if adopted is None else Fit(tuple(ranked), {})
+    candidates: Sequence[Offer] = fit.offers
+    skipped = (*_skipped(offers, want), *fit.skipped)
     if not candidates:
         raise nothing_to_try(template, skipped)
     _refuse_over_machines(app, synced)
     candidates, dear = _within_hourly_limit(app, candidates)
-    place = (ref.provider, app.clouds.connect(ref).account)
-    named = (m for m in synced.machines if m.name == name and _stopped(m))
-    adopted = next((m for m in named if (m.id.provider, m.id.account) == place), None)
     disk, address = _extras(app, ref, candidates[0], template, now)
     budget = budget_of(app, project, now)
     plan = Plan(
@@ -139,6 +137,7 @@ def make_plan(
         address_hourly=address,
         budget=budget,
         made_at=now,
+        images=fit.images,
     )
     _refuse_small_budgets(plan)
     plan = replace(plan, deadline=plan.deadline_of(plan.offers[0]))
@@ -177,23 +176,6 @@ def _skipped(offers: Sequence[Offer], want: Want) -> Sequence[Attempt]:
             )
             seen.setdefault((offer.type, offer.reason), attempt)
     return list(seen.values())
-
-
-def _with_the_image(
-    app: App, template: Template, offers: Sequence[Offer]
-) -> tuple[Sequence[Offer], Sequence[Attempt]]:
-    """The offers on which the template's image may work, and those on which it cannot."""
-    known = app.images(template.image) if template.image and template.vm is None else None
-    if known is None:
-        return offers, ()
-    from gpuctl.app.images import why_not  # noqa: PLC0415 - where an image is known alone
-
-    reasons = {offer.type: why_not(known, offer.type, template.gpu) for offer in offers}
-    return [offer for offer in offers if reasons[offer.type] is None], [
-        Attempt(type=type_, zone=None, market=None, outcome="skipped", code="image", reason=why)
-        for type_, why in reasons.items()
-        if why is not None
-    ]
 
 
 def _refuse_over_machines(app: App, synced: Synced) -> None:

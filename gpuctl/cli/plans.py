@@ -20,6 +20,9 @@ def print_plan(session: Session, plan: Plan) -> None:
         lines.append(f"  {'':<14} {others} more to try where that is refused")
     if first.source:
         lines.append(f"  {'price':<14} {first.source}")
+    image = plan.images.get(first.region)
+    if image is not None:
+        lines.append(f"  {'image':<14} {image.key} ({image.id})")
     disk = plan.template.disk
     lines.append(f"  {'disk':<14} {disk.gb} GB {disk.type} {rate(plan.disk_hourly)}/h")
     lines.append(f"  {'address':<14} IPv4 {rate(plan.address_hourly)}/h")

@@ -41,7 +41,9 @@ def machine_shape(shown: Shown) -> dict[str, Any]:
         "hourly": None if shown.hourly is None else exact(shown.hourly),
         "cost": exact(shown.cost),
         "currency": shown.currency,
-        "image": machine.image,
+        "image": machine.image or (None if shown.image is None else shown.image.id),
+        "image_name": None if shown.image is None else shown.image.name,
+        "recipe_sha256": None if shown.image is None else shown.image.recipe_sha256,
     }
 
 

@@ -28,6 +28,8 @@ _AMI = Text(r"ami-[0-9a-f]{8,17}", word='AMI id such as "ami-0123456789abcdef0"'
 _MOMENT = Checked(lambda text: format_time(parse_time(text)), r"\S+", word="time (RFC 3339, UTC)")
 _NAME = Text("[a-z0-9][a-z0-9-]{0,29}@[0-9]+", word='name and version such as "torch-portable@1"')
 
+_CHANNEL = Text("[a-z][a-z0-9-]{0,29}", word='channel such as "stable"')
+
 _IMAGE = Table(
     Key("built_at", _MOMENT, "When it was made.", required=True),
     Key("recipe", LINE, "Directory of its recipe."),
@@ -41,6 +43,7 @@ _IMAGE = Table(
     Key("python", Text(r"3\.[0-9]+", word='version such as "3.10"'), "Its version."),
     Key("snapshot_gb", GB, "What is stored of it in each region."),
     Key("tested", ListOf(TYPE), "Types on which its test passed."),
+    Key("channels", ListOf(_CHANNEL), "Channels that lead to it."),
     Key("aws", MapOf("region", _AMI, REGION), "Its id in each region."),
     Key("gcp", Text(r"projects/\S+/global/images/\S+", word="image on Google"), "Its name there."),
 )
@@ -71,6 +74,7 @@ class Built(NamedTuple):
     python: str | None = None
     snapshot_gb: int | None = None
     tested: tuple[str, ...] = ()
+    channels: tuple[str, ...] = ()
     aws: Mapping[str, str] = MappingProxyType({})
     gcp: str | None = None
 

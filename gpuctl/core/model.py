@@ -213,6 +213,9 @@ class Order:
     settings: Mapping[str, str] = field(default_factory=dict)
     template: str | None = None
     """For the machine's tags: whoever loses the ledger learns it from there."""
+    image_name: str | None = None
+    """`NAME@VERSION` where `image` is one of one's own; `recipe_sha256` is what it was made of."""
+    recipe_sha256: str | None = None
 
 
 class Down(StrEnum):

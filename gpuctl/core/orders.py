@@ -3,12 +3,41 @@
 from collections.abc import Mapping
 from datetime import timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
-from gpuctl.core.events import Json
+from gpuctl.core.books import Books
+from gpuctl.core.events import Intent, Json
 from gpuctl.core.kinds import Market
 from gpuctl.core.model import Access, DataVolume, DiskSpec, Offer, Order
 from gpuctl.core.span import format_time, parse_time
+
+
+class Used(NamedTuple):
+    """What a machine was made from: the image's id, and of one's own its name and recipe."""
+
+    id: str
+    name: str | None = None
+    """`NAME@VERSION`."""
+    recipe_sha256: str | None = None
+
+
+def image_used(books: Books, machine: str) -> Used | None:
+    """The image that a machine was made from, by the order that made it; None = not known."""
+    made: Intent | None = None
+    for intent in books.intents.values():
+        outcome = books.outcomes.get(intent.id)
+        if intent.verb != "start" or outcome is None or outcome.machine != machine:
+            continue
+        if outcome.result == "done" and intent.order.get("image") and not intent.order.get("adopt"):
+            made = intent if made is None or made.at <= intent.at else made
+    if made is None:
+        return None
+    name, recipe = made.order.get("image_name"), made.order.get("recipe_sha256")
+    return Used(
+        str(made.order["image"]),
+        str(name) if name else None,
+        str(recipe) if recipe else None,
+    )
 
 
 def write_order(order: Order) -> dict[str, Json]:
@@ -29,6 +58,8 @@ def write_order(order: Order) -> dict[str, Json]:
         "gpus": offer.gpus,
         "market": offer.market.value,
         "image": order.image,
+        "image_name": order.image_name,
+        "recipe_sha256": order.recipe_sha256,
         "disk": _write_disk(order.disk),
         "data": None
         if order.data is None
@@ -75,6 +106,8 @@ def read_order(record: Mapping[str, Any], user_data: bytes = b"") -> Order:
             available=True,
         ),
         image=record["image"],
+        image_name=record.get("image_name"),
+        recipe_sha256=record.get("recipe_sha256"),
         disk=DiskSpec(**record["disk"]),
         data=None
         if data is None

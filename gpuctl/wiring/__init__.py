@@ -88,13 +88,27 @@ def build(
         new_id=new_id,
         progress=progress,
         images=lambda named: _image(paths, named),
+        at_work=lambda builder: _at_work(paths, builder),
+        pinned=lambda named, provider, region: _pinned(paths, named, provider, region),
     )
+
+
+def _at_work(paths: Paths, builder: str) -> bool:
+    from gpuctl.wiring.builds import held
+
+    return held(paths, builder)
 
 
 def _image(paths: Paths, named: str) -> ImageFacts | None:
     from gpuctl.wiring.shelf import known_image
 
     return known_image(paths, named)
+
+
+def _pinned(paths: Paths, named: str, provider: str, region: str) -> tuple[str, str] | None:
+    from gpuctl.wiring.shelf import pinned
+
+    return pinned(paths, named, provider, region)
 
 
 def _tunnel_of(settings: Settings, ledger: Ledger, machine: Machine) -> Tunnel:

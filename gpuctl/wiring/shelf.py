@@ -11,6 +11,7 @@ from gpuctl.config.recipe import read_recipe
 from gpuctl.core.errors import ConfigError
 from gpuctl.core.images.bases import base_facts
 from gpuctl.core.images.facts import ImageFacts
+from gpuctl.core.images.stored import named
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +42,28 @@ def shelf(paths: Paths) -> Shelf:
     locks = dict.fromkeys([lock_file(paths), paths.config.parent / LOCK])
     built = {image.key: image for file in reversed(locks) for image in read_lock(file)}
     return Shelf(tuple(read_recipe(path) for path in directories), in_order(built.values()))
+
+
+def pinned(paths: Paths, text: str, provider: str, region: str) -> tuple[str, str] | None:
+    """`NAME@VERSION` and its id in a region, as the lock file has it; None = it does not."""
+    wanted = named(text)
+    if wanted is None:
+        return None
+    try:
+        built = [one for one in shelf(paths).built if one.name == wanted.name]
+    except ConfigError as error:
+        log.warning("images.lock.toml: %s", error)
+        return None
+    fit = [
+        one
+        for one in built
+        if (one.version == wanted.version if wanted.version else wanted.channel in one.channels)
+    ]
+    for one in reversed(fit):
+        ident = one.gcp if provider == "gcp" else one.aws.get(region)
+        if ident:
+            return one.key, ident
+    return None
 
 
 def known_image(paths: Paths, named: str) -> ImageFacts | None:

@@ -14,6 +14,7 @@ from gpuctl.config.recipe import read_recipe
 from gpuctl.core.images.facts import Branches, ImageFacts, Module, Verdict
 from gpuctl.core.model import Accelerator
 from gpuctl.wiring.shelf import known_image, lock_file, shelf
+from tests.fake_images import stored
 
 AT = datetime(2026, 11, 22, tzinfo=UTC)
 RECIPES = tuple(
@@ -104,6 +105,10 @@ def image_of(desk, facts_):
 
 def test_up_takes_the_next_type_where_the_image_cannot_work(desk):
     image_of(desk, known_facts(SHELF, DLAMI))
+    desk.aws.kept.images += [
+        stored("1", name="mine", made_at=AT, region=region, facts=ImageFacts("", ""))
+        for region in ("us-east-1", "us-west-2")
+    ]
     shown = desk.up(image="mine@1")
     assert shown.machine.machine.type == "g5.xlarge"
     [skipped] = [one for one in shown.attempts if one.code == "image"]
