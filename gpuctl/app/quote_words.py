@@ -1,7 +1,7 @@
 """What a quote says in words: to the client what was assumed, to us what to know besides."""
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -11,7 +11,6 @@ from gpuctl.config.template import Template
 from gpuctl.core.kinds import MarketPolicy
 from gpuctl.core.quoting.reckon import Reckoned
 from gpuctl.core.quoting.seen import Seen
-from gpuctl.core.span import format_duration
 
 
 class Asked(NamedTuple):
@@ -28,7 +27,7 @@ class Asked(NamedTuple):
 def assumed(asked: Asked, found: Sold, past: Seen, overhead: int, made: Reckoned) -> Iterator[str]:
     """What the client may know of how the figures came about. No price, no markup."""
     least, most = asked.hours
-    lost = format_duration(timedelta(seconds=overhead))
+    lost = f"{round(overhead / 60)} minutes"
     yield (
         f"The job takes {most:f} hours of computing on {found.type}."
         if least == most
@@ -49,13 +48,13 @@ def assumed(asked: Asked, found: Sold, past: Seen, overhead: int, made: Reckoned
     )
     if past.attempts:
         yield (
-            f"How often there is some: as seen in {past.attempts} requests and {past.sessions} "
+            f"How often it can be had: as in {past.attempts} requests and {past.sessions} "
             f"sessions, {past.interruptions} of them interrupted, in 90 days."
         )
     else:
         yield (
-            "How often there is some: nothing was seen of it yet, so any kind of market counts as "
-            "likely."
+            "How often it can be had: nothing was seen of that yet, so any kind of market counts "
+            "as likely."
         )
     yield f"Its prices go on changing as in the {found.days} days before."
     if asked.deadline is not None:

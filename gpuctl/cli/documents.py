@@ -51,7 +51,7 @@ def send(
         if path is None:
             click.echo(data, nl=False)
         else:
-            _write(session, path, data)
+            write(session, path, data)
     return 0
 
 
@@ -66,7 +66,7 @@ def keep_printed(
     if path is None:
         click.echo(data, nl=False)
     else:
-        _write(session, path, data)
+        write(session, path, data)
     return code
 
 
@@ -174,7 +174,8 @@ def _is_directory(out: Path) -> bool:
     return out.is_dir() if out.exists() else not out.suffix
 
 
-def _write(session: Session, path: Path, data: bytes) -> None:
+def write(session: Session, path: Path, data: bytes) -> None:
+    """Into a file, never over another one unasked."""
     path = session.cwd / path
     if path.exists():
         if path.is_file() and path.read_bytes() == data:

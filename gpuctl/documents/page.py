@@ -31,6 +31,8 @@ POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
 _SHORT = 6
 """So many rows are kept on one sheet."""
+_LONG_AMOUNT = 16
+"""Of more letters it is set smaller, and may go on in the next line."""
 _LONG_WORD = re.compile(r"[^\s\N{NO-BREAK SPACE}]{17,}")
 _PIECE = 12
 
@@ -40,7 +42,12 @@ def draw(statement: Statement) -> bytes:
 
     The same statement gives the same bytes. No text of the statement is taken for markup.
     """
-    return _page(sheet(statement)).encode()
+    return draw_sheet(sheet(statement))
+
+
+def draw_sheet(made: Sheet) -> bytes:
+    """Any sheet as such a page."""
+    return _page(made).encode()
 
 
 def _page(made: Sheet) -> str:
@@ -93,9 +100,10 @@ def _party(party: Address, kind: str) -> str:
 
 
 def _sum(made: Sheet) -> str:
+    size = "amount long" if len(made.amount) > _LONG_AMOUNT else "amount"
     return (
         '<div class="sum" role="group" aria-label="The sum">'
-        f'<div><p class="label">{escape(made.label)}</p><p class="amount">{escape(made.amount)}</p>'
+        f'<div><p class="label">{escape(made.label)}</p><p class="{size}">{escape(made.amount)}</p>'
         f'<p class="under">{escape(made.under)}</p></div>'
         f'<div class="state"><p><span class="badge">{escape(made.state)}</span></p>'
         f"<p>{escape(made.state_words)}</p></div></div>\n{_facts(made.figures, 'keys')}"

@@ -1,7 +1,7 @@
 """A statement on A4, a PDF set by typst: for archives (PDF/A) and for reading aloud (PDF/UA)."""
 
 import json
-from datetime import UTC
+from datetime import UTC, datetime
 from functools import cache
 from importlib import resources
 from typing import Any, NamedTuple
@@ -44,8 +44,14 @@ def draw(statement: Statement) -> bytes:
     Only where a text has letters that typst's own fonts lack (Chinese, Korean) are the machine's
     fonts asked. `UsageProblem` where the extra `pdf` is not installed.
     """
-    data = _data(sheet(statement))
-    moment = (statement.closed_at or statement.as_of).astimezone(UTC)
+    return draw_sheet(sheet(statement), statement.closed_at or statement.as_of)
+
+
+def draw_sheet(
+    made: Sheet, at: datetime, what: str = "statement", command: str = "gpuctl report"
+) -> bytes:
+    """Any sheet as such a paper, made `at`; for errors, what it is and which command drew it."""
+    data, moment = _data(made), at.astimezone(UTC)
     typst = _typst()
     for way in _WAYS:
         try:
@@ -64,8 +70,8 @@ def draw(statement: Statement) -> bytes:
             if way.standards and error.message.startswith("PDF/"):
                 continue
             raise GpuctlError(
-                f"typst could not set the statement: {error.message}",
-                hint="gpuctl report --format html",
+                f"typst could not set the {what}: {error.message}",
+                hint=f"{command} --format html",
                 detail=error.diagnostic,
             ) from error
     raise AssertionError("the last way asks for no standard")

@@ -89,6 +89,12 @@ class Quote(NamedTuple):
         return self.at + VALID
 
     @property
+    def uninterrupted(self) -> datetime:
+        """When it is done on one machine from the beginning on, if it takes longest."""
+        seconds = int(self.hours[-1] * 3600) + self.basis.overhead_s
+        return self.at + timedelta(seconds=seconds)
+
+    @property
     def over(self) -> datetime:
         """Until when costs of the project are its own: begun on the last day, done by P90."""
         return (self.finish_p90 or self.at + NO_FINISH) + VALID
