@@ -10,12 +10,12 @@ from gpuctl.config.model import ClientPolicy, Settings
 from gpuctl.core.bill import problems_of, runs
 from gpuctl.core.closing import closes
 from gpuctl.core.errors import LedgerError, NotFound
-from gpuctl.core.events import Adjust, Close, Event, Leased, Price, Split, Switch, Usage
+from gpuctl.core.events import Adjust, Close, Event, Leased, Price, Quoted, Split, Switch, Usage
 from gpuctl.core.names import client_of
 from gpuctl.core.pricebook import PriceBook
 from gpuctl.core.rounding import minor_units, round_half_up
-from gpuctl.core.span import Month
-from gpuctl.core.statement import Party, Statement
+from gpuctl.core.span import Month, Span
+from gpuctl.core.statement import Party, QuoteLine, Statement
 from gpuctl.core.statements import statement_of
 from gpuctl.core.statements_facts import Customer, Described, Known, Period, Rate
 from gpuctl.core.statements_record import UnreadableStatement, read_statement
@@ -36,12 +36,21 @@ class Books(NamedTuple):
     usages: Sequence[Usage]
     book: PriceBook
     closed: Mapping[tuple[str, Month], Close]
+    quotes: tuple[QuoteLine, ...] = ()
+    """Of all clients; of what is billed alone."""
 
 
 def open_books(
-    known: money.Facts, period: money.Period, now: datetime, settings: Settings
+    known: money.Facts,
+    period: money.Period,
+    now: datetime,
+    settings: Settings,
+    about: Callable[[Span], Sequence[Event]] | None = None,
 ) -> Books:
-    """The period's figures, for as many statements as are wanted."""
+    """The period's figures, for as many statements as are wanted.
+
+    `about` reads the ledger for another span; None = `known` has all of it.
+    """
     events = known.events
     return Books(
         events=events,
@@ -50,7 +59,22 @@ def open_books(
         usages=runs(events),
         book=PriceBook(event for event in events if isinstance(event, Price)),
         closed=closes(events),
+        quotes=_quotes(events, period, now, about),
     )
+
+
+def _quotes(
+    events: Sequence[Event],
+    period: money.Period,
+    now: datetime,
+    about: Callable[[Span], Sequence[Event]] | None,
+) -> tuple[QuoteLine, ...]:
+    if not any(isinstance(event, Quoted) for event in events):
+        return ()
+    from gpuctl.app.quoted import in_period  # noqa: PLC0415 - most ledgers hold no quote
+
+    found = in_period(events, about or (lambda _span: events), period.shown, now)
+    return tuple(one.line for one in found if one.quote.billed)
 
 
 def clients_known(events: Iterable[Event], settings: Settings) -> Sequence[str]:
@@ -117,7 +141,9 @@ def statement_for(
         look=Looks(books.events, client, _attached(books.events, settings)).of,
         problems=tuple(problems_of(mine, books.usages)),
     )
-    return statement_of(customer, _period(books.period), known, rate, now, head)
+    made = statement_of(customer, _period(books.period), known, rate, now, head)
+    quotes = tuple(line for line in books.quotes if client_of(line.project) == client)
+    return made._replace(quotes=quotes) if quotes else made
 
 
 def statement_in(close: Close) -> Statement:
@@ -146,6 +172,7 @@ def narrowed(statement: Statement, project: str) -> Statement:
         net=net,
         vat=vat,
         total=net + vat,
+        quotes=tuple(line for line in statement.quotes if line.project == project),
         notes=(f"only {project}: a part of the client's statement", *statement.notes),
     )
 

@@ -88,7 +88,8 @@ def _documents(
 
     settings = session.lenient_config.settings
     now = session.now()
-    books = app.open_books(money.facts(session.ledger, period), period, now, settings)
+    known, about = money.facts(session.ledger, period), session.ledger.events_about
+    books = app.open_books(known, period, now, settings, about)
     if project is not None:
         client = client or client_of(project)
     names = (

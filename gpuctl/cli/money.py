@@ -13,7 +13,11 @@ from gpuctl.cli.session import Session
 from gpuctl.core.errors import UsageProblem
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
     from gpuctl.app.money import Period
+    from gpuctl.core.events import Event
+    from gpuctl.core.quoting.actual import Actual
 
 _FORMATS = ("text", "json", "md", "html", "pdf", "csv", "hledger", "beancount", "xero", "focus")
 
@@ -86,8 +90,9 @@ def _print_report(
     from gpuctl.cli.money_shapes import account_shape
     from gpuctl.core.span import format_time
 
+    known = money.facts(session.ledger, period)
     made = money.statement(
-        money.facts(session.ledger, period),
+        known,
         period,
         session.now(),
         session.lenient_config.settings,
@@ -95,7 +100,7 @@ def _print_report(
         client=client,
     )
     figures = made.report
-    extra = {
+    extra: dict[str, Any] = {
         "from": format_time(period.shown.start),
         "to": format_time(period.shown.end),
         "currency": figures.currency,
@@ -107,14 +112,37 @@ def _print_report(
         "basis": made.basis,
         "ledger_head": session.ledger.head,
     }
+    quotes = _quotes(session, known.events, period, [a.project for a in made.accounts])
+    if quotes:
+        from gpuctl.cli.quoted import quote_shapes
+
+        extra["quotes"] = quote_shapes(quotes)
     records = [account_shape(account) for account in made.accounts]
     if session.output == "table":
         from gpuctl.cli.statement import print_statement
 
         print_statement(session, made, period, filtered=project is not None or client is not None)
+        if quotes:
+            from gpuctl.cli.quoted import print_quotes
+
+            print_quotes(session, quotes)
         click.echo(f"ledger {session.ledger.head[:16]}", err=True)
     else:
         emit(session, "report", "projects", records, [], extra=extra)
     for problem in made.problems:
         click.echo(problem, err=True)
     return 0
+
+
+def _quotes(
+    session: Session, events: "Sequence[Event]", period: "Period", projects: "Collection[str]"
+) -> "Sequence[Actual]":
+    """Those of these projects; nothing is loaded for a ledger without any."""
+    from gpuctl.core.events import Quoted
+
+    if not any(isinstance(event, Quoted) for event in events):
+        return ()
+    from gpuctl.app.quoted import in_period
+
+    found = in_period(events, session.ledger.events_about, period.shown, session.now())
+    return [one for one in found if one.quote.project in projects]

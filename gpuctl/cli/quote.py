@@ -11,7 +11,8 @@ import click
 
 from gpuctl.cli.command import asks, command
 from gpuctl.cli.completions import has_ledger, projects, templates
-from gpuctl.cli.render import Column, emit, emit_json, say
+from gpuctl.cli.quoted import hours_text, moment_text
+from gpuctl.cli.render import emit, emit_json, say
 from gpuctl.cli.session import Session
 from gpuctl.core.errors import UsageProblem
 
@@ -100,46 +101,20 @@ def list_(session: Session, project: str | None) -> int:
     A quote's costs are all that its project costs from then until the next quote of the project,
     or until two weeks after its P90 finish.
     """
+    from gpuctl.cli.quoted import COLUMNS, quote_shapes
+
     found: Sequence[Actual] = ()
     if has_ledger(session):
         from gpuctl.core.quoting.actual import actuals
 
         wanted = None if project is None else [project]
         found = list(actuals(session.ledger.events(), session.now(), wanted))
-    columns = [
-        Column("QUOTED", lambda r: r["at"][:16].replace("T", " ")),
-        Column("PROJECT", lambda r: r["project"]),
-        Column("HOURS", lambda r: _range(r["hours"]), right=True),
-        Column("P50", lambda r: r["p50"], right=True),
-        Column("P90", lambda r: r["p90"], right=True),
-        Column("CEILING", lambda r: r["ceiling"], right=True),
-        Column("SO FAR", lambda r: r["actual"] + ("+?" if r["missing"] else ""), right=True),
-        Column("", lambda r: r["currency"]),
-        Column("DONE BY (P90)", lambda r: _day(r["finish_p90"])),
-        Column("STATE", lambda r: "open" if r["open"] else "over"),
-    ]
     empty = "no quotes. Next: gpuctl quote -p CLIENT/PROJECT --hours 25..40"
-    emit(session, "quote.ls", "quotes", [_listed(one) for one in found], columns, empty=empty)
+    emit(session, "quote.ls", "quotes", quote_shapes(found), COLUMNS, empty=empty)
     for one in found:
         if one.missing:
             click.echo(f"{one.quote.id}: some of it has no price, and is not counted", err=True)
     return 0
-
-
-def _listed(one: "Actual") -> dict[str, Any]:
-    from gpuctl.core.quoting.quote import quote_shape
-    from gpuctl.core.span import format_time
-
-    shape = quote_shape(one.quote)
-    kept = ("id", "at", "project", "template", "hours", "deadline", "currency", "p50", "p90",
-            "ceiling", "finish_p50", "finish_p90")  # fmt: skip
-    return {name: shape[name] for name in kept} | {
-        "actual": f"{one.line.spent:f}",
-        "sessions": one.sessions,
-        "until": format_time(one.until),
-        "open": one.open,
-        "missing": one.missing,
-    }
 
 
 def show(session: Session, made: "Quote") -> int:
@@ -164,7 +139,7 @@ def text(made: "Quote") -> Sequence[str]:
 
     basis = made.basis
     until = f", done by {format_time(made.deadline)}" if made.deadline else ""
-    hours = _range([f"{each:f}" for each in made.hours])
+    hours = hours_text([f"{each:f}" for each in made.hours])
     rows = [
         ("P50", "as likely less as more", made.price.p50, made.finish_p50),
         ("P90", "in nine of ten cases at most", made.price.p90, made.finish_p90),
@@ -173,7 +148,11 @@ def text(made: "Quote") -> Sequence[str]:
     width = max(len(f"{price:,}") for _, _, price, _ in rows)
     lines = [f"{made.project}: {hours} h of computing on {basis.type}{until} ({made.way})"]
     for name, words, price, finish in rows:
-        when = "" if name == "ceiling" else f"  {_day(None if not finish else format_time(finish))}"
+        when = (
+            ""
+            if name == "ceiling"
+            else f"  {moment_text(None if not finish else format_time(finish))}"
+        )
         lines.append(f"  {name:<7}  {made.currency} {price:>{width},}{when:<20}  {words}".rstrip())
     if made.vat_rate is not None:
         lines.append("  without VAT")
@@ -189,14 +168,6 @@ def text(made: "Quote") -> Sequence[str]:
         f"valid until {format_time(made.valid_until)}; kept in the ledger: gpuctl quote ls"
     )
     return lines
-
-
-def _range(hours: Sequence[str]) -> str:
-    return hours[0] if hours[0] == hours[-1] else f"{hours[0]} to {hours[-1]}"
-
-
-def _day(moment: str | None) -> str:
-    return "not in 60 days" if moment is None else moment[:16].replace("T", " ")
 
 
 def _hours(words: str) -> tuple[Decimal, Decimal]:

@@ -6,11 +6,19 @@ from decimal import Decimal
 
 from gpuctl.core.kinds import EndedBy
 from gpuctl.core.rounding import decimal_text
-from gpuctl.core.statement import Party, ProjectStatement, SessionLine, Statement, StatementLine
+from gpuctl.core.statement import (
+    Party,
+    ProjectStatement,
+    QuoteLine,
+    SessionLine,
+    Statement,
+    StatementLine,
+)
 from gpuctl.documents.formats import (
     NONE,
     aligned,
     amount,
+    day,
     duration,
     exchanged,
     moment,
@@ -39,6 +47,9 @@ def _lines(statement: Statement) -> Iterator[str]:
     yield from _facts(statement)
     yield ""
     yield from _summary(statement)
+    if statement.quotes:
+        yield from ("", "## Quoted", "")
+        yield from _quotes(statement.quotes)
     for project in statement.projects:
         yield from _project(statement, project)
     if statement.notes:
@@ -90,6 +101,20 @@ def _summary(statement: Statement) -> Iterator[str]:
         rows.append((f"VAT {percent(statement.vat_rate)}", "", "", "", coins(statement.vat)))
     rows.append(("**total**", "", "", "", f"**{coins(statement.total)}**"))
     yield from _table(("", "cost", "not charged", "markup", statement.currency), rows, left=1)
+
+
+def _quotes(quotes: Sequence[QuoteLine]) -> Iterator[str]:
+    rows = [
+        (
+            _text(quote.project),
+            day(quote.at.date()),
+            *(amount(each, quote.currency) for each in (quote.p50, quote.p90, quote.ceiling)),
+            f"{amount(quote.spent, quote.currency)} {quote.currency}",
+        )
+        for quote in quotes
+    ]
+    titles = ("project", "quoted", "likely", "prudent", "ceiling", "so far, without VAT")
+    yield from _table(titles, rows, left=2)
 
 
 def _project(statement: Statement, project: ProjectStatement) -> Iterator[str]:

@@ -146,6 +146,10 @@ def _summary(statement: Statement) -> Section:
     if not statement.projects:
         blocks.append(Words("Nothing ran for this client in the period."))
     blocks.append(_sums(statement))
+    if statement.quotes:
+        from gpuctl.documents.quote_rows import table  # noqa: PLC0415 - few statements have any
+
+        blocks.append(table(statement.quotes))
     if statement.exchange:
         rate = exchanged(statement.exchange)
         blocks.append(Words(f"The providers ask for US dollars. Converted at {rate}."))
