@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gpuctl.cli.command import command
+from gpuctl.cli.progress import progress_for
 from gpuctl.cli.render import Column, emit
 from gpuctl.cli.session import Session
+from gpuctl.cli.timeline import draw, drawn, timeline_record
 from gpuctl.core.errors import NotFound, UsageProblem
 
 if TYPE_CHECKING:
@@ -50,6 +52,7 @@ _NAMES = ("on-demand", "greedy", "uniform-progress", "gpuctl", "optimum")
     show_default=True,
     help="What a policy sees of zones it does not hold.",
 )
+@click.option("--draw", type=click.IntRange(1), metavar="N", help="Draw the N-th of the jobs, too.")
 @command
 def simulate(
     session: Session, paths: tuple[Path, ...], more: tuple[Path, ...], starts: int, **how: Any
@@ -67,7 +70,12 @@ def simulate(
     except ValueError as error:
         raise UsageProblem(f"--deadline-hours: {error}", hint="a shorter deadline") from None
     chosen = [(name, _policy(name)) for name in how["policies"] or _NAMES]
-    found = list(compare(job, market, firsts, chosen, sees_all=how["visibility"] == "all"))
+    number, sees_all = how["draw"], how["visibility"] == "all"
+    if number is not None and number > len(firsts):
+        raise UsageProblem(f"--draw {number}: there are {len(firsts)} jobs", hint="--starts more")
+    progress = progress_for(session.environ, terminal=session.stderr_is_terminal)
+    with progress.step(f"{len(firsts)} jobs under {len(chosen)} policies"):
+        found = list(compare(job, market, firsts, chosen, sees_all=sees_all))
     records = [
         {
             "policy": one.policy,
@@ -87,7 +95,14 @@ def simulate(
         Column("LATE", lambda r: str(r["deadline_misses"]), right=True),
         Column("PREEMPTED", lambda r: str(r["preemptions"]), right=True),
     ]
-    emit(session, "simulate", "policies", records, columns)
+    picture = extra = None
+    if number is not None:
+        first = firsts[number - 1]
+        picture = drawn(number, job, market, first, chosen, sees_all=sees_all)
+        extra = {"timeline": timeline_record(picture)}
+    emit(session, "simulate", "policies", records, columns, extra=extra)
+    if picture is not None and session.output == "table":
+        draw(session, picture)
     if session.output == "table":
         click.echo("cost is of on-demand alone", err=True)
     return 0

@@ -42,6 +42,30 @@ def test_some_policies_as_a_table_and_as_rows(gpuctl):
     assert [line.split(",")[0] for line in rows] == ["policy", "gpuctl", "greedy"]
 
 
+def test_one_job_is_drawn(gpuctl):
+    argv = ("simulate", "--traces", ".", *HOURS, "--starts", "3", "--draw", "2")
+    out = gpuctl(*argv).out.splitlines()
+    by_name = {line[:16].strip(): line[18:] for line in out}
+    assert "job 2: 4 h of work in 8 h; a mark is 15 min" in out
+    # It begins at the 34th interval: spot is gone for six, then there until the end.
+    assert by_name["a us-east-1a"] == " " * 6 + "█" * 26
+    assert by_name["on-demand"].split() == ["$" * 17, "100%"]
+    assert by_name["greedy"].split() == ["." * 6 + "a" * 17, "30%"]
+    assert by_name["optimum"].split() == ["30%"]
+
+
+def test_one_job_as_data(gpuctl):
+    argv = ("simulate", "--traces", ".", *HOURS, "--starts", "3", "--draw", "2", "-o", "json")
+    told = gpuctl(*argv).json["timeline"]
+    assert (told["job"], told["first_interval"], told["interval_seconds"]) == (2, 34, 900)
+    stays = {one["policy"]: one["stays"] for one in told["policies"]}
+    assert stays["greedy"] == [
+        {"place": None, "intervals": 6},
+        {"place": "us-east-1a", "intervals": 17},
+    ]
+    assert stays["on-demand"] == [{"place": "on-demand", "intervals": 17}]
+
+
 @pytest.mark.parametrize(
     ("argv", "code", "says"),
     [
@@ -52,6 +76,7 @@ def test_some_policies_as_a_table_and_as_rows(gpuctl):
         (("--traces", ".", "--job-hours", "9", *HOURS[2:]), 2, "not even an on-demand machine"),
         (("--traces", ".", *HOURS[:2], "--deadline-hours", "90", *HOURS[4:]), 2, "recorded for"),
         (("--traces", "bad.json", *HOURS), 2, "bad.json"),
+        (("--traces", ".", *HOURS, "--starts", "3", "--draw", "4"), 2, "there are 3 jobs"),
     ],
 )
 def test_wrong_inputs(gpuctl, argv, code, says):
