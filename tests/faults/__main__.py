@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from tests.faults import table
+from tests.faults.agents import ROWS as AGENT
 from tests.faults.cases import Row
 from tests.faults.clocks import ROWS as CLOCKS
 from tests.faults.crowd import ROWS as CROWDS
@@ -23,7 +24,7 @@ from tests.faults.names import ROWS as NAMES
 from tests.faults.weather import ROWS as STORMS
 from tests.faults.world import World, make_world
 
-ROWS = (*KILLS, *ERRORS, *CROWDS, *LATE, *STORMS, *CLOCKS, *DISKS, *NAMES, *mutants())
+ROWS = (*KILLS, *ERRORS, *CROWDS, *LATE, *STORMS, *CLOCKS, *DISKS, *NAMES, *AGENT, *mutants())
 
 
 def main() -> int:

@@ -173,6 +173,8 @@ def test_tags_that_cannot_be_read_are_nobodys() -> None:
     tags = [
         {"Key": "gpuctl:project", "Value": "Not A Project"},
         {"Key": "gpuctl:deadline", "Value": "soon"},
+        {"Key": "gpuctl:user", "Value": "-oProxyCommand=x"},
+        {"Key": "Name", "Value": "x\n    ProxyCommand x"},
     ]
     got = machine(instance(Tags=tags))
     assert (got.project, got.deadline, got.lease, got.user) == (None, None, None, None)

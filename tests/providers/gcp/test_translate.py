@@ -59,6 +59,12 @@ def vm(**changed) -> dict:
     } | changed
 
 
+@pytest.mark.parametrize(("told", "user"), [("ubuntu", "ubuntu"), ("-oX=y", None), ("", None)])
+def test_a_login_name_is_one_or_none(told: str, user: str | None) -> None:
+    metadata = {"items": [{"key": "gpuctl-user", "value": told}]}
+    assert machine(vm(metadata=metadata), around()).user == user
+
+
 def around(**changed) -> Around:
     return Around("p", by_key([DISK]), N1, **changed)
 
