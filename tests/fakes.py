@@ -14,6 +14,7 @@ from gpuctl.core.names import client_of
 from gpuctl.core.ports import CloudRef, Copied, Provider
 from tests.fake_cloud import FakeCloud
 from tests.fake_provider import FakeProvider
+from tests.fake_workbench import Builders, FakeWorkbench
 
 __all__ = ["FakeCloud", "FakeJob", "FakeProvider", "FakeReach", "ListedClouds", "Quiet"]
 
@@ -46,6 +47,7 @@ class FakeReach:
     deadlines: dict[str, datetime] = field(default_factory=dict)
     key_error: GpuctlError | None = None
     keeps: Store | None = None
+    builders: Builders = field(default_factory=Builders)
 
     def public_key(self) -> str:
         if self.key_error is not None:
@@ -62,7 +64,7 @@ class FakeReach:
         self.forgotten.append(name)
 
     def answers(self, machine: Machine) -> bool:
-        return self.answering
+        return self.answering and f"{machine.id} {machine.lease}" not in self.builders.closed
 
     def shell(self, machine: Machine, argv: Sequence[str]) -> int:
         return len(argv)
@@ -116,6 +118,9 @@ class FakeReach:
     def jobs(self, machine: Machine) -> Sequence[str]:
         return list(self.running)
 
+    def workbench(self, machine: Machine, key: str) -> FakeWorkbench:
+        return FakeWorkbench(self.builders, f"{machine.id} {machine.lease}", key)
+
     def keep(self, machine: Machine, keep: Keep, argv: Sequence[str]) -> tuple[str, ...]:
         return ("keeper", keep.job, *argv)
 
@@ -125,7 +130,9 @@ class FakeReach:
         raise NotFound(f"{machine.name} keeps nothing")
 
     def armed(self, machine: Machine) -> datetime | None:
-        return self.deadlines.get(machine.name, machine.deadline) if self.arms else None
+        closed = f"{machine.id} {machine.lease}" in self.builders.closed
+        armed = self.arms and not closed
+        return self.deadlines.get(machine.name, machine.deadline) if armed else None
 
     def extend(self, machine: Machine, deadline: datetime) -> datetime:
         if not self.answering:

@@ -8,8 +8,9 @@ from fractions import Fraction
 from gpuctl.app import App
 from gpuctl.app.gather import Silence
 from gpuctl.app.pricing import fetch_prices
+from gpuctl.app.settle import BUILDER, IMAGE
 from gpuctl.app.sync import Synced, sync
-from gpuctl.core.books import books
+from gpuctl.core.books import Books, books
 from gpuctl.core.events import Price
 from gpuctl.core.kinds import State
 from gpuctl.core.meter import monthly, priced
@@ -34,6 +35,8 @@ class Finding:
     ours: bool
     project: str | None
     machine: Machine | None = None
+    how: Down = Down.END
+    """How a machine is ended; of a builder nothing may remain."""
     leftover: Leftover | None = None
     ref: CloudRef
 
@@ -53,7 +56,7 @@ def audit(app: App) -> Audit:
     _price(app, synced)
     book = PriceBook(event for event in app.ledger.events() if isinstance(event, Price))
     now = app.clock()
-    findings = [*_machines(app, synced, book, now), *_leftovers(synced, book, now)]
+    findings = [*_machines(app, synced, book, now), *_leftovers(app, synced, book, now)]
     findings.sort(key=lambda finding: (-(finding.monthly or 0), finding.resource))
     return Audit(findings=tuple(findings), silent=synced.silent)
 
@@ -67,7 +70,7 @@ def fix(app: App, findings: Sequence[Finding]) -> Sequence[Finding]:
         provider = app.clouds.connect(finding.ref)
         with app.progress.step(f"ending {finding.resource}"):
             if finding.machine is not None:
-                provider.stop(finding.machine.id, Down.END)
+                provider.stop(finding.machine.id, finding.how)
             elif finding.leftover is not None:
                 provider.remove(finding.leftover)
                 known = books(app.ledger.events())
@@ -92,11 +95,14 @@ def _price(app: App, synced: Synced) -> None:
 def _machines(app: App, synced: Synced, book: PriceBook, now: datetime) -> Iterator[Finding]:
     install = app.ledger.install
     for machine in synced.machines:
-        if machine.state in (State.GONE, State.STOPPED):
-            continue
         lease = synced.books.leases.get(machine.lease or "")
+        builder = lease is not None and lease.template == BUILDER
+        if machine.state is State.GONE or (machine.state is State.STOPPED and not builder):
+            continue
         if lease is None:
             reason = "running without a lease in this ledger"
+        elif builder and not app.at_work(lease.name):
+            reason = "the builder of an image, and no `ami build` is going on here"
         elif lease.deadline <= now:
             reason = f"past its deadline {format_time(lease.deadline)}"
         else:
@@ -113,13 +119,14 @@ def _machines(app: App, synced: Synced, book: PriceBook, now: datetime) -> Itera
             ours=lease is not None or machine.install == install,
             project=machine.project,
             machine=machine,
+            how=Down.DELETE if builder else Down.END,
             ref=synced.ref_of(machine),
         )
 
 
-def _leftovers(synced: Synced, book: PriceBook, now: datetime) -> Iterator[Finding]:
+def _leftovers(app: App, synced: Synced, book: PriceBook, now: datetime) -> Iterator[Finding]:
     for leftover in synced.leftovers:
-        if _in_use(leftover, synced):
+        if _in_use(app, leftover, synced):
             continue
         runs = [leftover_run(leftover, billable) for billable in leftover.billed]
         yield Finding(
@@ -130,19 +137,44 @@ def _leftovers(synced: Synced, book: PriceBook, now: datetime) -> Iterator[Findi
             reason=leftover.reason,
             monthly=monthly(runs, book, now),
             fix=leftover.fix,
-            ours=leftover.ours,
+            ours=leftover.ours and (leftover.what != "image" or _half_made(leftover, synced)),
             project=leftover.project,
             leftover=leftover,
             ref=synced.refs[leftover.provider, leftover.account],
         )
 
 
-def _in_use(leftover: Leftover, synced: Synced) -> bool:
-    """The installation's own key, and a project's data volume on a machine that runs.
+def _in_use(app: App, leftover: Leftover, synced: Synced) -> bool:
+    """The installation's own key, images that are done, a data volume on a machine that runs.
 
     The key opens the next machine too; `init --undo` is what removes it.
     """
+    if leftover.what == "image" and leftover.lease is not None:
+        lease = synced.books.leases.get(leftover.lease)
+        going_on = lease is not None and app.at_work(lease.name)
+        return going_on or _outcome(synced.books, leftover.lease) == "done"
+    if leftover.what == "stopped-machine":
+        # Of a stopped builder the finding is the machine itself.
+        lease = synced.books.leases.get(leftover.lease or "")
+        return lease is not None and lease.template == BUILDER
     if leftover.what == "data-volume":
         running = {m.id.native for m in synced.machines if m.state is State.RUNNING}
         return leftover.machine in running
     return leftover.ours and leftover.what == "key-pair"
+
+
+def _half_made(leftover: Leftover, synced: Synced) -> bool:
+    """Whether this ledger knows that the image was ordered and never came to a lock file.
+
+    Any other may be what a template or another computer's lock file names: it is only shown.
+    """
+    lease = leftover.lease or ""
+    ordered = any(i.verb == IMAGE and i.lease == lease for i in synced.books.intents.values())
+    return ordered and _outcome(synced.books, lease) != "done"
+
+
+def _outcome(known: Books, lease: str) -> str | None:
+    """What became of the image of a builder's lease."""
+    orders = [i for i in known.intents.values() if i.verb == IMAGE and i.lease == lease]
+    found = {known.outcomes[order.id].result for order in orders if order.id in known.outcomes}
+    return "done" if "done" in found else next(iter(found), None)

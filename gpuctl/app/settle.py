@@ -9,6 +9,7 @@ from gpuctl.app import App
 from gpuctl.core.books import Books, books
 from gpuctl.core.errors import GpuctlError, LedgerError
 from gpuctl.core.events import Event, Intent, Outcome
+from gpuctl.core.images.making import Making, read_image_order
 from gpuctl.core.kinds import Kind, Market, State
 from gpuctl.core.model import Billable, Down, Machine, Order
 from gpuctl.core.orders import read_order
@@ -19,6 +20,12 @@ from gpuctl.core.sync import switches
 
 GIVE_UP = timedelta(minutes=15)
 """An order of which no trace is found so long after it was sent never arrived."""
+
+
+BUILDER = "ami-build"
+"""The template of every builder of images."""
+IMAGE = "image"
+"""The verb of an order for an image (app/build.py)."""
 
 
 def settle(
@@ -49,6 +56,8 @@ def settle(
                     machine = _whole(known, machine, order)
                     unlisted.append(machine)
                 outcome, taken = _settle_start(app, known, intent, machine)
+            elif intent.verb == IMAGE:
+                outcome, taken = _settle_image(app, intent, known, ref), ()
             else:
                 outcome, taken = _settle_stop(app, known, intent, machines, ref), ()
         except GpuctlError as error:
@@ -116,6 +125,22 @@ def _settle_start(
     if app.clock() - intent.at < GIVE_UP:
         return None, ()
     return outcome_of(app, intent, "failed", code="never-launched"), ()
+
+
+def _settle_image(app: App, intent: Intent, known: Books, ref: CloudRef) -> Outcome | None:
+    """One that failed is taken away; one that never began is forgotten; else `ami build` goes on.
+
+    It alone writes the lock file, so only it knows an image to be done.
+    """
+    provider, order = app.clouds.connect(ref), read_image_order(intent.order)
+    taken = provider.taken_image(order)
+    if taken is not None and taken.making is Making.FAILED:
+        provider.unmake_image(order)
+        return outcome_of(app, intent, "failed", code="image-failed")
+    old = app.clock() - intent.at >= GIVE_UP
+    if taken is None and old and not app.at_work(known.leases[intent.lease].name):
+        return outcome_of(app, intent, "failed", code="never-taken")
+    return None
 
 
 def _settle_stop(

@@ -187,6 +187,14 @@ class Copied:
     skipped: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class StepEnd:
+    """How a step ended: its exit code, and `FILE:LINE: exit CODE: COMMAND` where it failed."""
+
+    code: int
+    where: str | None = None
+
+
 class Workbench(Protocol):
     """The steps of one recipe on one builder, run as root. Every method may raise `RemoteFailed`.
 
@@ -196,7 +204,7 @@ class Workbench(Protocol):
     def lay(self, recipe: Mapping[str, bytes], pip: bytes | None) -> None:
         """Put the recipe's files (by their path) and the user's pip configuration there, once.
 
-        GpuctlError when another recipe lies there.
+        `OtherRecipe` when another one lies there.
         """
 
     def begun(self) -> Mapping[str, int | None]:
@@ -206,13 +214,13 @@ class Workbench(Protocol):
         """
 
     def begin(self, step: str, environ: Mapping[str, str]) -> None:
-        """Begin a step, unless it was begun before."""
+        """Begin a step, or begin one that failed again; nothing where it runs or has ended well."""
 
-    def follow(self, step: str, offset: int) -> Iterator[bytes]:
-        """What it says from a byte on, until it ends. `NotFound` when it was not begun."""
+    def follow(self, step: str, offset: int, write: Callable[[bytes], None]) -> StepEnd | None:
+        """Pass on what it says from a byte on, until it ends; None = cut off with the builder.
 
-    def failed_at(self, step: str) -> str | None:
-        """`FILE:LINE: exit CODE: COMMAND` of the command that it failed of, where that is known."""
+        Its end comes over the same connection, for the last step may take all logins away.
+        """
 
 
 class Reach(Protocol):

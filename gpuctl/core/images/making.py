@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from gpuctl.core.errors import GpuctlError
 from gpuctl.core.model import MachineId
 
 
@@ -40,6 +41,10 @@ class ImageOrder:
     def resource(self) -> str:
         """What the cloud is to call it: the same order gives the same name, no two orders do."""
         return f"{self.name}-{self.version}-{self.token[:8]}"
+
+
+class OtherRecipe(GpuctlError):
+    """On the builder lies another recipe than the one that is to be built: take a new one."""
 
 
 class Making(StrEnum):
