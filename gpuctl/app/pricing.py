@@ -9,6 +9,7 @@ from gpuctl.app import App
 from gpuctl.core.books import Books
 from gpuctl.core.errors import GpuctlError
 from gpuctl.core.events import Price, PricesKnown, Usage
+from gpuctl.core.images.costs import MARK
 from gpuctl.core.kinds import Market, Priced
 from gpuctl.core.meter import priced
 from gpuctl.core.model import PricePoint
@@ -42,7 +43,8 @@ def record_prices(app: App, known: Books, refs: Mapping[tuple[str, str], CloudRe
     for usage in known.usages:
         over = usage.end is not None and (usage.id in whole or usage.end <= oldest)
         ref = refs.get((usage.provider, usage.account or ""))
-        if ref is not None and usage.session is not None and not over:
+        ours = usage.session is not None or bool(usage.extra.get(MARK))
+        if ref is not None and ours and not over:
             by_ref.setdefault(ref, []).append(usage)
     for ref, usages in by_ref.items():
         fetched = fetch_prices(app, app.clouds.connect(ref), _asked(usages, app.clock()))

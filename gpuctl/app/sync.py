@@ -11,6 +11,7 @@ from gpuctl.app.settle import settle
 from gpuctl.core import sync as core
 from gpuctl.core.books import Books, books
 from gpuctl.core.errors import GpuctlError, LedgerError, NotFound
+from gpuctl.core.images import costs
 from gpuctl.core.kinds import State
 from gpuctl.core.model import Down, Ending, Leftover, Machine
 from gpuctl.core.ports import CloudRef, Provider
@@ -69,6 +70,7 @@ def sync(app: App, *, refs: Sequence[CloudRef] | None = None, leftovers: bool = 
     )
     _append_news(app, before, sighting)
     after = books(app.ledger.events())
+    _look_at_images(app, after, found)
     record_prices(app, after, found)
     _tidy(app, before, machines, found)
     return Synced(
@@ -79,6 +81,13 @@ def sync(app: App, *, refs: Sequence[CloudRef] | None = None, leftovers: bool = 
         silent=answers.silent,
         refs=found,
     )
+
+
+def _look_at_images(app: App, known: Books, refs: Mapping[tuple[str, str], CloudRef]) -> None:
+    if costs.due(known, app.clock()) & refs.keys():
+        from gpuctl.app.stock import look_again  # noqa: PLC0415 - once a day at most
+
+        look_again(app, known, refs)
 
 
 def _tidy(

@@ -1,7 +1,7 @@
 """What the ledger knows now: open runs, leases, unsettled intents, machines as last seen."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from gpuctl.core.bill import runs
@@ -54,6 +54,8 @@ class Books:
     missed: Mapping[str, datetime]
     """By machine: when it was first missed since it was last seen."""
     switches: tuple[Switch, ...]
+    found: Mapping[str, datetime] = field(default_factory=dict)
+    """By the id of storage of no machine: when it was last noted that it is still there."""
 
     @property
     def open(self) -> tuple[Usage, ...]:
@@ -117,6 +119,7 @@ def books(events: Iterable[Event]) -> Books:
         seen=seen,
         missed=_since_seen(missed, found, seen, facts),
         switches=tuple(fact for fact in facts if isinstance(fact, Switch)),
+        found=found,
     )
 
 

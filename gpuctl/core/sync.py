@@ -51,7 +51,7 @@ def plan(books: Books, sighting: Sighting) -> Sequence[Event]:
         events.extend(_seen(books, machine, sighting.at))
         events.extend(_of_machine(books, machine, sighting))
     for leftover in sighting.leftovers or ():
-        if leftover.ours:
+        if leftover.ours and leftover.what != "image":  # those are images.costs' own
             events.extend(_of_leftover(books, leftover, sighting))
     if sighting.leftovers is not None:
         events.extend(_of_lost_storage(books, sighting))

@@ -29,7 +29,7 @@ Described = Mapping[str, Any]
 _ACCOUNT_DIGITS = 12
 _AWS_KEY = "alias/aws/ebs"
 _KEPT = ("gpuctl:", tags.NAME)
-_OF_THE_BUILDER = (tags.LEASE, tags.DEADLINE, tags.USER, tags.TEMPLATE)
+_OF_THE_BUILDER = (tags.DEADLINE, tags.USER, tags.TEMPLATE)
 
 
 class KeptImages:
