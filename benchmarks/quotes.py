@@ -4,6 +4,7 @@ import os
 import random
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,15 +13,14 @@ from gpuctl.core.deadline.simulate import Market
 from gpuctl.core.deadline.traces import market_of, read_trace
 from gpuctl.core.quoting.jobs import (
     LONGEST,
-    Outcome,
     Terms,
     ZonePrices,
-    futures,
+    on_demand_only,
     policy_of,
     run_once,
 )
 from gpuctl.core.quoting.outlook import Stretch, outlook
-from gpuctl.core.quoting.reckon import P50, P90, WIDER
+from gpuctl.core.quoting.reckon import Around, reckon
 
 TITLE = "Quotes on recorded markets: jobs at or below their P50 and P90 (goal: 50 %, 90 %)"
 TRACES = Path(__file__).parents[2] / "shared/data/traces"
@@ -30,6 +30,7 @@ HOURS = (25.0, 40.0)
 DEADLINES: Sequence[float | None] = (52.0, 72.0, None)
 OVERHEAD = 720
 HOUR = 3600
+NOTHING = Around(Fraction(0), Fraction(0))
 
 
 class Case(NamedTuple):
@@ -41,13 +42,17 @@ class Case(NamedTuple):
 
 
 class Scored(NamedTuple):
-    """A job that ran, and the share of the quote's own sample at or below it."""
+    """A job that ran beside its quote: the share of the quote's sample below what came of it."""
 
     case: Case
     cost: float
-    finish: float | None
+    finish: float
+    within: tuple[bool, bool]
+    """Whether it cost at most P50, and at most P90."""
+    in_time: tuple[bool, bool]
+    """Whether it was done by the P50 and the P90 of the finish."""
     ratio: float
-    """Cost, of the quote's median."""
+    """Its cost, of P50."""
 
 
 def markets(folder: str, *, sets: bool = True) -> dict[str, Market]:
@@ -100,32 +105,43 @@ def terms_of(market: Market, first: int, deadline: float | None) -> Terms:
     )
 
 
-def score(market: Market, case: Case, samples: int) -> Scored | None:
+def score(market: Market, case: Case, samples: int, *, history: bool = True) -> Scored | None:
     """None where the record ends before the job does."""
     terms = terms_of(market, case.first, case.deadline)
     chance = random.Random(f"{case}")
     hours = HOURS[0] + (HOURS[1] - HOURS[0]) * chance.random()
-    real = _real(terms, hours, market, case.first)
-    if real is None:
-        return None
-    beliefs = outlook(before(market, case.first), market.zones)
-    sample = list(futures(terms, HOURS, beliefs, chance.random, samples))
-    costs = sorted(one.cost for one in sample)
-    ends = sorted(LONGEST * HOUR if one.seconds is None else one.seconds for one in sample)
-    below = sum(one < real.cost for one in costs) / samples
-    finish = None if real.seconds is None else sum(one < real.seconds for one in ends) / samples
-    return Scored(case, below, finish, real.cost / costs[samples // 2])
-
-
-def _real(terms: Terms, hours: float, market: Market, first: int) -> Outcome | None:
+    seen = before(market, case.first) if history else ()
+    beliefs = outlook(seen, market.zones)
+    made = reckon(terms, HOURS, beliefs, NOTHING, Fraction(1), chance.random, samples)
     try:
-        return run_once(terms, hours, market, policy_of(terms), first)
+        real = (
+            on_demand_only(terms, hours)
+            if made.on_demand
+            else run_once(terms, hours, market, policy_of(terms), case.first)
+        )
     except IndexError:
         return None
+    seconds = LONGEST * HOUR + 1 if real.seconds is None else real.seconds
+    ends = [
+        LONGEST * HOUR + 1 if end is None else end for end in (made.finish_p50, made.finish_p90)
+    ]
+    return Scored(
+        case,
+        sum(one < real.cost for one in made.costs) / samples,
+        sum(one < seconds for one in made.ends) / samples,
+        (real.cost <= made.usd.p50, real.cost <= made.usd.p90),
+        (seconds <= ends[0], seconds <= ends[1]),
+        real.cost / float(made.usd.p50),
+    )
 
 
 def scores(
-    folder: str, starts: int, samples: int, deadlines: Sequence[float | None] = DEADLINES
+    folder: str,
+    starts: int,
+    samples: int,
+    deadlines: Sequence[float | None] = DEADLINES,
+    *,
+    history: bool = True,
 ) -> Iterator[Scored]:
     """Jobs that begin evenly spaced, from six hours into the record on."""
     for name, market in markets(folder).items():
@@ -134,14 +150,14 @@ def scores(
             least = int(6 * HOUR / market.interval)
             for number in range(starts):
                 first = least + int((number + 0.5) / starts * (room - least))
-                found = score(market, Case(name, deadline, first), samples)
+                found = score(market, Case(name, deadline, first), samples, history=history)
                 if found is not None:
                     yield found
 
 
-def covered(found: Sequence[float | None], share: float) -> float:
-    known = [one for one in found if one is not None]
-    return 100 * sum(one < share for one in known) / max(1, len(known))
+def covered(flags: Sequence[bool]) -> float:
+    """How many are true, of a hundred."""
+    return 100 * sum(flags) / max(1, len(flags))
 
 
 def measure() -> Sequence[Row]:
@@ -150,19 +166,20 @@ def measure() -> Sequence[Row]:
         if not (TRACES / folder).exists():
             rows.append(Row(name=f"{folder}: not at hand", unit="%", value=None))
             continue
-        found = list(scores(folder, STARTS, SAMPLES))
-        rows += _rows(f"{folder}, deadline", [s for s in found if s.case.deadline])
-        rows += _rows(f"{folder}, none", [s for s in found if not s.case.deadline])
+        for history in (True, False):
+            found = list(scores(folder, STARTS, SAMPLES, history=history))
+            label = folder if history else f"{folder}, nothing seen before"
+            rows += _rows(f"{label}, deadline", [s for s in found if s.case.deadline])
+            rows += _rows(f"{label}, none", [s for s in found if not s.case.deadline])
     return rows
 
 
 def _rows(label: str, found: Sequence[Scored]) -> Iterator[Row]:
-    for what in ("cost", "finish"):
-        values = [one.cost if what == "cost" else one.finish for one in found]
-        for name, share in (("P50", P50), ("P90", WIDER if what == "cost" else P90)):
+    for what, flags in (("cost", "within"), ("finish", "in_time")):
+        for place, name in enumerate(("P50", "P90")):
             yield Row(
                 name=f"{label}: {what} {name}",
                 unit="%",
-                value=covered(values, share),
-                note=f"of {len(values)} jobs; {50 if name == 'P50' else 90} wanted",
+                value=covered([getattr(one, flags)[place] for one in found]),
+                note=f"of {len(found)} jobs; {name[1:]} wanted",
             )

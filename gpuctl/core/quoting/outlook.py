@@ -21,6 +21,10 @@ REGIMES = ((1.0, 0.03), (0.4, 0.07), (0.17, 0.17), (0.07, 0.4), (0.03, 1.0))
 """(spot ends, spot comes) per hour, from a tight market to a calm one."""
 BLOCK = 48.0
 """Hours: for about so long a market is of one kind."""
+ENOUGH = 12.0
+"""Hours of a block that were watched make it count whole; fewer, in part."""
+LOOK = 1.0
+"""Hours that a single look counts for."""
 PRIOR = 2.0
 """What is believed without any history weighs as much as so many blocks that were seen."""
 DOUBT = 0.1
@@ -82,12 +86,11 @@ def _belief(stretches: Sequence[Stretch]) -> Belief:
             block = int(-part.since / BLOCK - 1e-9)
             before = logs.get(block, (0.0,) * len(REGIMES))
             logs[block] = tuple([a + b for a, b in zip(before, _likely(part), strict=True)])
-            watched[block] = watched.get(block, 0.0) + part.until - part.since
+            watched[block] = watched.get(block, 0.0) + max(part.until - part.since, LOOK)
     counts = list(UNKNOWN.blocks)
     for block in sorted(logs):
-        # A block of which little was seen says the little that it does through its likelihood.
         for regime, share in enumerate(_normal(logs[block])):
-            counts[regime] += share
+            counts[regime] += share * min(1.0, watched[block] / ENOUGH)
     last = max(stretches, key=lambda one: (one.until, one.since))
     looked = last.until > -1e-6  # noqa: PLR2004 - now
     recent = logs.get(0)
