@@ -1,6 +1,6 @@
 """One leg of a job: its machine, the start of its command there, what became of it."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -19,7 +19,7 @@ from gpuctl.core.books import books
 from gpuctl.core.checkpoints import Store, found
 from gpuctl.core.errors import GpuctlError, LedgerError, NotFound, RemoteFailed
 from gpuctl.core.events import Ended as RunEnded
-from gpuctl.core.events import Intent, JobNote, Leased, Usage
+from gpuctl.core.events import Event, Intent, JobNote, Leased, Usage
 from gpuctl.core.jobs import CLAIMED, Begun, Claim, Ended, Fact, Job, Leg, jobs, note
 from gpuctl.core.keeping import Keep, code_key, root_of
 from gpuctl.core.kinds import EndedBy, Kind, MarketPolicy, State
@@ -126,13 +126,22 @@ def spent(app: App, job: Job) -> Fraction:
 
 
 def leases(app: App, job: Job) -> Iterator[str]:
-    """The leases of its legs: what was ordered under a leg's name since it was claimed."""
-    since = {leg.claim.machine: leg.claims[0].at for leg in job.legs if not leg.claim.existing}
-    begun = {leg.begun.lease for leg in job.legs if leg.begun is not None}
-    for event in app.ledger.events():
-        if isinstance(event, Leased):
-            first = since.get(event.name)
-            if event.id in begun or (first is not None and event.at >= first):
+    """The leases of its legs."""
+    events = app.ledger.events()
+    for leg in job.legs:
+        yield from leases_of(events, leg)
+
+
+def leases_of(events: Iterable[Event], leg: Leg) -> Iterator[str]:
+    """The leases of a leg: what was ordered under its machine's name since it was claimed."""
+    if leg.begun is not None and leg.claim.existing:
+        yield leg.begun.lease
+        return
+    until = None if leg.ended is None else leg.ended.at
+    for event in events:
+        if isinstance(event, Leased) and event.name == leg.claim.machine:
+            mine = event.at >= leg.claims[0].at and (until is None or event.at <= until)
+            if mine or (leg.begun is not None and event.id == leg.begun.lease):
                 yield event.id
 
 
@@ -171,9 +180,16 @@ def start(
             # Somebody whose claim had run out may have started it in this very moment.
             if remote not in app.reach.jobs(machine):
                 raise
-    begun = Begun(
-        leg=leg.number,
-        at=app.clock(),
+    begun = begun_on(machine, leg.number, remote, app.clock())
+    put(app, job.id, begun)
+    return begun
+
+
+def begun_on(machine: Machine, leg: int, remote: str, at: datetime) -> Begun:
+    """That a leg's command runs on that machine."""
+    return Begun(
+        leg=leg,
+        at=at,
         machine=str(machine.id),
         name=machine.name,
         lease=machine.lease or "",
@@ -183,8 +199,6 @@ def start(
         market=machine.market.value,
         remote=remote,
     )
-    put(app, job.id, begun)
-    return begun
 
 
 def begun_as(job: Job, leg: Leg) -> str:
@@ -284,21 +298,26 @@ def told_to_end(app: App, job: Job, machine: Machine) -> str | None:
     return kind if kind in _TOLD_TO_END else None
 
 
-def fate(synced: Synced, app: App, job: Job, begun: Begun) -> Fate | None:
+def fate(app: App, job: Job, begun: Begun) -> Fate | None:
     """How its machine ended; None while the cloud has not said so."""
-    run = next(
+    run = run_of(app, begun)
+    if run is None or run.end is None:
+        return None
+    return Fate(run.end, _how(app, job, begun, run, run.end))
+
+
+def run_of(app: App, begun: Begun) -> Usage | None:
+    """The run of its machine, as the ledger knows it."""
+    return next(
         (
             usage
-            for usage in synced.books.usages
+            for usage in books(app.ledger.events()).usages
             if usage.machine == begun.machine
             and usage.session == begun.lease
             and usage.kind in (Kind.COMPUTE, Kind.VCPU)
         ),
         None,
     )
-    if run is None or run.end is None:
-        return None
-    return Fate(run.end, _how(app, job, begun, run, run.end))
 
 
 def _how(app: App, job: Job, begun: Begun, run: Usage, at: datetime) -> str:
@@ -370,15 +389,16 @@ def stored_code(app: App, job: Job, begun: Begun) -> int | None:
 
 
 def _root(app: App, job: Job) -> str | None:
-    table = app.settings.template(job.wanted.template).checkpoint
+    template = app.settings.templates.get(job.wanted.template)
+    table = None if template is None else template.checkpoint
     if table is None or table.bucket is None or job.wanted.keep is None:
         return None
     return root_of(table.bucket, job.wanted.project, job.wanted.keep)
 
 
 def _store(app: App, job: Job) -> Store | None:
-    template = app.settings.template(job.wanted.template)
-    if _root(app, job) is None or template.checkpoint is None:
+    template = app.settings.templates.get(job.wanted.template)
+    if template is None or template.checkpoint is None or template.checkpoint.bucket is None:
         return None
     payer = app.clouds.of(template.provider, job.wanted.project).payer
-    return app.clouds.bucket(template.checkpoint.bucket or "", payer)
+    return app.clouds.bucket(template.checkpoint.bucket, payer)

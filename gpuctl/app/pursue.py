@@ -86,7 +86,7 @@ def _look(app: App, synced: Synced, job: Job, begun: Begun) -> Step:
     machine = legs.machine_of(synced, begun)
     if machine is not None and legs.is_up(machine):
         return _running(app, synced, job, begun, machine)
-    fate = legs.fate(synced, app, job, begun)
+    fate = legs.fate(app, job, begun)
     if fate is None:
         return Step(
             State.WAITING,

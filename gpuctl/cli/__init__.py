@@ -15,6 +15,8 @@ _DAILY = {
     "ps": ("gpuctl.cli.machines:ps", "Machines, their state and their cost."),
     "ssh": ("gpuctl.cli.machines:ssh", "A shell or a command on a machine."),
     "run": ("gpuctl.cli.run:run", "Push the working tree, run a command, follow its log."),
+    "watch": ("gpuctl.cli.watch:watch", "Resume jobs when the cloud takes their machines."),
+    "jobs": ("gpuctl.cli.jobs:jobs", "What was run, where, and what was lost."),
     "logs": ("gpuctl.cli.run:logs", "Follow a job's log."),
     "checkpoint": (
         "gpuctl.cli.checkpoint:checkpoint",

@@ -3,11 +3,11 @@
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from gpuctl.cli.command import command
+from gpuctl.cli.command import asks, command
 from gpuctl.cli.session import Session
 from gpuctl.core.errors import GpuctlError, RemoteFailed, UsageProblem
 
@@ -22,68 +22,144 @@ _DETACHED = 130
 @click.argument("name", required=False)
 @click.argument("argv", nargs=-1, type=click.UNPROCESSED, metavar="-- CMD...")
 @click.option("--name", "job", metavar="JOB", help="What to call the job.")
+@click.option("--up", "bring", is_flag=True, help="Start a machine first where none runs.")
+@click.option("-p", "--project", help="With --up: whom it is for.")
+@click.option("-t", "--template", help="With --up: the recipe.")
+@click.option(
+    "--resume", type=click.Choice(["auto", "never"]), help="After an interruption go on elsewhere."
+)
+@click.option("--attempts", type=click.IntRange(1), metavar="N", help="Machines at most: 20.")
+@click.option("--budget", metavar="USD", help="For all machines of the job together.")
+@click.option("--deadline", metavar="T", help='Be done by then, at least cost: "Fri 18:00", +30h.')
+@click.option(
+    "--job-hours", metavar="H", help="With --deadline: hours of computing, without stops."
+)
+@click.option("--explain", is_flag=True, help="With --deadline: say why at each decision.")
 @click.option("--no-push", is_flag=True, help="Do not copy the working tree first.")
 @click.option("--pull", metavar="DIR", help="Copy this remote directory back at the end.")
 @click.option("--down", is_flag=True, help="End the machine when the job has ended.")
 @click.option("--detach", is_flag=True, help="Start it and return.")
 @click.option("--no-restore", is_flag=True, help="Begin without the newest checkpoint.")
+@asks
 @command
-def run(
-    session: Session,
-    *,
-    name: str | None,
-    argv: tuple[str, ...],
-    job: str | None,
-    no_push: bool,
-    pull: str | None,
-    down: bool,
-    detach: bool,
-    no_restore: bool,
-) -> int:
+def run(session: Session, *, name: str | None, argv: tuple[str, ...], **flags: Any) -> int:
     """Push the working tree, run a command, follow its log.
 
     The job goes on when this terminal closes. Where the template has a checkpoint table, its
     checkpoints are kept under --name (without it, a name made of the command), and the newest one
     is restored into an empty directory first. Its exit code is passed on; 7 when the cloud took
     the machine back, 125 when gpuctl itself failed.
+
+    With --resume auto the next machine is started then, in another zone first, and the job goes on
+    from its newest checkpoint: as long as this runs, or `gpuctl watch` does, anywhere. With
+    --deadline it is also decided when to wait for spot and when to pay for on-demand.
     """
+    if flags["deadline"] is None:
+        for flag in ("job_hours", "explain"):
+            if flags[flag]:
+                word = flag.replace("_", "-")
+                raise UsageProblem(f"--{word} goes with --deadline", hint="gpuctl run --help")
+    pursued = flags["deadline"] or flags["resume"] == "auto"
+    for flag in () if pursued else ("attempts", "budget"):
+        if flags[flag] is not None:
+            raise UsageProblem(f"--{flag} goes with --resume auto", hint="gpuctl run --help")
+    if pursued:
+        from gpuctl.cli.pursuit import run_to_the_end
+
+        try:
+            return run_to_the_end(session, name, argv, flags)
+        except GpuctlError as error:
+            raise _ours(error) from error
+    return _run_once(session, name, argv, flags)
+
+
+def _run_once(
+    session: Session, name: str | None, argv: tuple[str, ...], flags: dict[str, Any]
+) -> int:
     from gpuctl.app import checkpoints as kept
     from gpuctl.app import job as verb
+    from gpuctl.app.record import record
     from gpuctl.app.sync import sync
     from gpuctl.cli.remote import machine_and_argv
 
+    if flags["bring"]:
+        name, argv = bring(session, name, argv, flags), ((name,) if name else ()) + argv
     synced = sync(session.app)
     machine, words = machine_and_argv(synced.machines, name, argv)
     if not words:
         raise UsageProblem("run what?", hint="gpuctl run -- python train.py")
-    source = None if no_push else _tree(session)
+    source = None if flags["no_push"] else tree_of(session)
     wanted = verb.Job(
-        name=job or f"job-{session.app.new_id()[:6]}",
-        argv=_after_setup(session, words),
+        name=flags["job"] or f"job-{session.app.new_id()[:6]}",
+        argv=after_setup(session, words),
         directory=_directory(machine),
         source=source,
         exclude=session.settings.sync.exclude,
         environ=_environ(session),
-        keep=kept.keep_of(session.app, machine, job, words, restore=not no_restore),
+        keep=kept.keep_of(
+            session.app, machine, flags["job"], words, restore=not flags["no_restore"]
+        ),
     )
     try:
         verb.start(session.app, synced, machine, wanted)
+    except GpuctlError as error:
+        raise _ours(error) from error
+    noted = record(session.app, synced, machine, wanted, words, **_commit(source))
+    try:
         click.echo(f"job {wanted.name} runs on {machine.name}; Ctrl-C detaches", err=True)
-        if detach:
+        if flags["detach"]:
             return 0
         code = _follow(session, synced, machine, wanted.name)
-    except GpuctlError as error:
-        if error.exit_code == 1:
-            raise RemoteFailed(error.message, hint=error.hint, detail=error.detail) from error
+    except verb.Interrupted as error:
+        noted.interrupted(error.message)
         raise
-    if pull is not None:
-        session.app.reach.pull(machine, f"{wanted.directory}/{pull}", Path(session.cwd, pull), ())
-    if down:
+    except GpuctlError as error:
+        raise _ours(error) from error
+    if code != _DETACHED:
+        noted.ended(code)
+    if flags["pull"] is not None:
+        pull_back(session, machine, f"{wanted.directory}/{flags['pull']}", flags["pull"])
+    if flags["down"]:
         _down(session, machine)
     return code
 
 
-def _after_setup(session: Session, words: Sequence[str]) -> tuple[str, ...]:
+def _ours(error: GpuctlError) -> GpuctlError:
+    """1 is what the user's command may end with: what gpuctl could not do is 125."""
+    if error.exit_code != 1:
+        return error
+    return RemoteFailed(error.message, hint=error.hint, detail=error.detail)
+
+
+def bring(session: Session, name: str | None, argv: tuple[str, ...], flags: dict[str, Any]) -> str:
+    """`--up`: the machine that is there or was started; its name."""
+    from gpuctl.app.up import up
+    from gpuctl.cli.up import ask_for, confirm_plan
+
+    if not (name or argv):
+        raise UsageProblem("run what?", hint="gpuctl run --up -- python train.py")
+    asked = ask_for(session, flags["project"], flags["template"])
+    done = up(session.app, asked, lambda plan: confirm_plan(session, plan, asked))
+    if done.machine is None:
+        raise UsageProblem("nothing was started, and so nothing is run")
+    return done.machine.machine.name
+
+
+def pull_back(session: Session, machine: "Machine", path: str, local: str) -> None:
+    """A directory of the machine into the one of the same name here."""
+    session.app.reach.pull(machine, path, Path(session.cwd, local), ())
+
+
+def _commit(source: Path | None) -> "dict[str, Any]":
+    from gpuctl.wiring.here import commit
+
+    if source is None:
+        return {"commit": None, "dirty": False}
+    found = commit(source)
+    return {"commit": found.id, "dirty": found.dirty}
+
+
+def after_setup(session: Session, words: Sequence[str]) -> tuple[str, ...]:
     """The command, behind the project's own `[run] setup` where there is one."""
     setup = session.settings.run.setup
     if setup is None:
@@ -122,7 +198,7 @@ def _down(session: Session, machine: "Machine") -> None:
         raise ledger.error
 
 
-def _tree(session: Session) -> Path:
+def tree_of(session: Session) -> Path:
     """The project file's directory where there is one, else the current one."""
     file = session.paths.project_file
     return file.parent if file is not None else session.cwd
@@ -169,7 +245,7 @@ def push(session: Session, name: str | None, source: Path | None) -> int:
 
     synced, machine = _running(session, name)
     open_door(session.app, synced, machine)
-    tree = source or _tree(session)
+    tree = source or tree_of(session)
     exclude = session.settings.sync.exclude
     with session.app.progress.step(f"pushing {tree.name or tree} to {machine.name}"):
         done = session.app.reach.push(machine, tree, _directory(machine), exclude)
@@ -193,7 +269,9 @@ def pull(session: Session, name: str | None, path: str | None, directory: Path |
         raise UsageProblem("pull what?", hint="gpuctl pull NAME runs/")
     for each in paths:
         with session.app.progress.step(f"pulling {each} from {machine.name}"):
-            target = directory or Path(_tree(session), each if each.endswith("/") else "").resolve()
+            target = (
+                directory or Path(tree_of(session), each if each.endswith("/") else "").resolve()
+            )
             done = session.app.reach.pull(machine, f"{_directory(machine)}/{each}", target, ())
         click.echo(f"{done.files} files, {done.bytes:,} bytes into {target}", err=True)
     return 0

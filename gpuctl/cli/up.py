@@ -47,7 +47,7 @@ def up(session: Session, name: str | None, project: str | None, **flags: Any) ->
 
     asked = _asked(session, name, project, flags)
     try:
-        done = start(session.app, asked, lambda plan: _confirm(session, plan, asked))
+        done = start(session.app, asked, lambda plan: confirm_plan(session, plan, asked))
     except NothingStarted as error:
         if session.output == "json":
             from gpuctl.cli.render import emit_json
@@ -87,6 +87,14 @@ def _asked(
     )
 
 
+def ask_for(session: Session, project: str | None, template: str | None) -> "Asked":
+    """What `up -p PROJECT -t TEMPLATE` asks for, without any other flag."""
+    names = ("max_price", "ttl", "idle_stop", "budget", "region", "zone", "wait", "spot")
+    flags: dict[str, Any] = dict.fromkeys(names)
+    flags |= {"template": template, "detach": False, "dry_run": False}
+    return _asked(session, None, project, flags)
+
+
 def _template(session: Session, project: str, flags: dict[str, Any]) -> "Template":
     from dataclasses import replace
 
@@ -97,10 +105,10 @@ def _template(session: Session, project: str, flags: dict[str, Any]) -> "Templat
     idle = flags["idle_stop"]
     template = apply_flags(
         template,
-        max_price=_amount("--max-price", flags["max_price"]),
+        max_price=amount("--max-price", flags["max_price"]),
         ttl=_duration(flags["ttl"]),
         idle_stop=None if idle in (None, "off") else _duration(idle),
-        budget=_amount("--budget", flags["budget"]) or _session_budget(session, project),
+        budget=amount("--budget", flags["budget"]) or _session_budget(session, project),
         region=flags["region"] or session.settings.defaults.region,
         zone=flags["zone"],
     )
@@ -125,7 +133,8 @@ def _duration(text: str | None) -> timedelta | None:
     return None if text is None else parse_duration(text)
 
 
-def _amount(flag: str, text: str | None) -> Decimal | None:
+def amount(flag: str, text: str | None) -> Decimal | None:
+    """USD above zero. ValueError for anything else."""
     if text is None:
         return None
     try:
@@ -137,7 +146,8 @@ def _amount(flag: str, text: str | None) -> Decimal | None:
     return amount
 
 
-def _confirm(session: Session, plan: Any, asked: "Asked") -> bool:
+def confirm_plan(session: Session, plan: Any, asked: "Asked") -> bool:
+    """Show what will be done and for how much; whether to do it."""
     from gpuctl.cli.plans import print_plan
 
     print_plan(session, plan)

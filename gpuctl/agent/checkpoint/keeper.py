@@ -17,7 +17,6 @@ import threading
 import time
 from collections.abc import Sequence
 
-from gpuctl.agent.checkpoint import tree as trees
 from gpuctl.agent.checkpoint.directory import Complete, Renames, Survey, survey
 from gpuctl.agent.checkpoint.directory import empty as is_empty
 from gpuctl.agent.checkpoint.notices import HOOK_S, NOTICE_S, UPLOAD_S, End, Notices
@@ -25,6 +24,7 @@ from gpuctl.agent.checkpoint.restore import restore
 from gpuctl.agent.checkpoint.save import Cancelled, Changed, Saver
 from gpuctl.agent.checkpoint.settings import Settings, home
 from gpuctl.agent.checkpoint.shelf import Shelf
+from gpuctl.agent.checkpoint.tree import fetch_tree, save_tree, tree_root
 from gpuctl.core.checkpoints import Damaged, Manifest, found
 
 FAILED = 125
@@ -122,16 +122,16 @@ class Keeper:
         settings = self.settings
         if settings.tree is None:
             return
-        root = trees.root_of(settings.root, settings.tree)
+        root = tree_root(settings.root, settings.tree)
         if settings.fetch:
-            say("fetched the tree: %d files" % trees.fetch(self.shelf, root, self.own, say))
+            say("fetched the tree: %d files" % fetch_tree(self.shelf, root, self.own, say))
             return
         try:
             lease = settings.lease
-            said = trees.save(self.shelf, root, settings.job, lease, self.own, self.folder)
+            said = save_tree(self.shelf, root, settings.job, lease, self.own, self.folder)
         except PermissionError:
             raise
-        except OSError as error:
+        except Exception as error:  # noqa: BLE001 - the job itself can do without
             said = "the tree is not kept: %s; another computer cannot go on with the job" % error
         say(said)
 

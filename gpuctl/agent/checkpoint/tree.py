@@ -12,7 +12,7 @@ import shutil
 import tarfile
 from collections.abc import Callable
 
-from gpuctl.agent.checkpoint.directory import Complete, Piece
+from gpuctl.agent.checkpoint.directory import look
 from gpuctl.agent.checkpoint.restore import restore
 from gpuctl.agent.checkpoint.save import Saver
 from gpuctl.agent.checkpoint.shelf import Shelf
@@ -23,42 +23,31 @@ LARGEST = 2 << 30
 _FILE = "tree.tar"
 
 
-def root_of(root: str, tree: str) -> str:
+def tree_root(root: str, tree: str) -> str:
     """Where it lies: below the job's checkpoints, which have numbers for names."""
     return "%s/tree-%s" % (root, tree)
 
 
-def save(shelf: Shelf, root: str, job: str, lease: str, own: str, leave: str) -> str:
+def save_tree(shelf: Shelf, root: str, job: str, lease: str, own: str, leave: str) -> str:
     """Archive the working directory without `leave`, unless it is there already; in words."""
     if any(one.problem is None for one in found(shelf, root)):
         return "the tree is kept already"
-    folder = os.path.join(own, "tree")
-    shutil.rmtree(folder, ignore_errors=True)
-    os.makedirs(folder)
-    path = os.path.join(folder, _FILE)
+    part, folder = os.path.join(own, ".tree"), os.path.join(own, "tree")
+    for old in (part, folder):
+        shutil.rmtree(old, ignore_errors=True)
+    os.makedirs(part)
     try:
-        files = _pack(path, leave)
-        size = os.path.getsize(path)
-        saver = Saver(shelf, root, job, lease)
-        saver.save(
-            Complete(
-                name="tree",
-                path=folder,
-                at=0,
-                step=None,
-                stamp=(0, 0, 0),
-                size=size,
-                pieces=(Piece(_FILE, path, size, 0o600),),
-                directories=(),
-            ),
-            renamed=True,
-        )
+        files = _pack(os.path.join(part, _FILE), leave)
+        size = os.path.getsize(os.path.join(part, _FILE))
+        os.rename(part, folder)  # complete in one step, as any checkpoint
+        Saver(shelf, root, job, lease).save(look(folder, renamed=True), renamed=True)
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        for old in (part, folder):
+            shutil.rmtree(old, ignore_errors=True)
     return "the tree (%d files, %d bytes) is kept for legs on other machines" % (files, size)
 
 
-def fetch(shelf: Shelf, root: str, own: str, say: Callable[[str], None]) -> int:
+def fetch_tree(shelf: Shelf, root: str, own: str, say: Callable[[str], None]) -> int:
     """Unpack it into the working directory: how many files. `Damaged`, OSError."""
     folder = os.path.join(own, "fetched")
     shutil.rmtree(folder, ignore_errors=True)
