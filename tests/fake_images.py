@@ -1,5 +1,6 @@
 """Images of the fake provider: those of builders, and those that a test puts there."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -24,6 +25,11 @@ FACTS = ImageFacts(
     cuda="cu126",
     torch="2.10.0",
 )
+
+
+def ami(version: str | int, region: str = "us-east-1", name: str = NAME) -> str:
+    """The id of a version in a region, of AWS's form."""
+    return f"ami-0{hashlib.sha256(f'{name}@{version}/{region}'.encode()).hexdigest()[:16]}"
 
 
 def stored(
@@ -54,7 +60,7 @@ def stored(
         provider=provider,
         account=account,
         region=region,
-        id=f"ami-{ident}" if provider == "aws" else f"projects/p/global/images/{ident}",
+        id=ami(version, region, name) if provider == "aws" else f"projects/p/global/images/{ident}",
         name=name,
         version=version,
         made_at=made_at,

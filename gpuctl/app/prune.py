@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from gpuctl.app import App
+from gpuctl.app.gather import Silence
 from gpuctl.app.locked import Locks, without
 from gpuctl.app.stock import Stock, complete, is_named, look, monthly_cost, note_removed, price
 from gpuctl.app.sync import Synced, sync
@@ -42,7 +43,8 @@ def prunable(app: App, recipes: Sequence[Recipe], keep: int | None, name: str | 
     if keep is not None:
         keeping = {image.name: keep for image in images}
     price(app, stock)
-    found = pruning(images, keeping, used_by(app, synced, stock))
+    used = {key: ", ".join(names) for key, names in used_by(app, synced, stock).items()}
+    found = pruning(images, keeping, used)
     return Prune(found=found, saves=monthly_cost(app, found.goes), stock=stock)
 
 
@@ -67,7 +69,29 @@ def prune(app: App, asked: Prune, update: Locks) -> Sequence[StoredImage]:
     return gone
 
 
-def used_by(app: App, synced: Synced, stock: Stock) -> Mapping[str, str]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """The images of every cloud that answered, who uses them, and who did not answer."""
+
+    images: tuple[StoredImage, ...]
+    used: Mapping[str, tuple[str, ...]]
+    silent: tuple[Silence, ...]
+
+
+def survey(app: App) -> Look:
+    """For `ami list`: images with their prices, and the machines and templates that use them."""
+    synced = sync(app)
+    stock = look(app)
+    price(app, stock)
+    silent = dict.fromkeys([*synced.silent, *stock.silent])
+    return Look(
+        images=stock.images,
+        used=used_by(app, synced, stock),
+        silent=tuple({item.provider: item for item in silent}.values()),
+    )
+
+
+def used_by(app: App, synced: Synced, stock: Stock) -> Mapping[str, tuple[str, ...]]:
     """`NAME@VERSION` -> the machines and templates that use it, in words."""
     users: dict[str, list[str]] = {}
     for machine in synced.machines:
@@ -79,7 +103,7 @@ def used_by(app: App, synced: Synced, stock: Stock) -> Mapping[str, str]:
     for template in app.settings.templates.values():
         for key in _meant(app, stock, template.provider, template.image):
             users.setdefault(key, []).append(f"template {template.name}")
-    return {key: ", ".join(dict.fromkeys(names)) for key, names in users.items()}
+    return {key: tuple(dict.fromkeys(names)) for key, names in users.items()}
 
 
 def _meant(app: App, stock: Stock, provider: str, text: str | None) -> Sequence[str]:

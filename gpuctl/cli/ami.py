@@ -5,52 +5,23 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from gpuctl.cli.ami_list import list_
+from gpuctl.cli.ami_shelf import copy, promote, prune, share
 from gpuctl.cli.command import command
-from gpuctl.cli.render import Column, emit, emit_json, plain, say
+from gpuctl.cli.render import emit, emit_json, plain, say
 from gpuctl.cli.session import Session
 
 if TYPE_CHECKING:
     from gpuctl.app.images import Checked
-    from gpuctl.config.lockfile import Built
-    from gpuctl.config.recipe import Recipe
     from gpuctl.core.images.facts import ImageFacts
 
 
 @click.group()
 def ami() -> None:
-    """Images of your own: what there is, and which type they run on. Also: `gpuctl image`."""
+    """Images of your own: what there is, what runs on what, and what it costs.
 
-
-@ami.command("list")
-@command
-def list_(session: Session) -> int:
-    """Recipes, and what was built of them by images.lock.toml. No cloud is asked."""
-    from gpuctl.cli.text import ago
-    from gpuctl.core.span import parse_time
-    from gpuctl.wiring.shelf import shelf
-
-    known = shelf(session.paths)
-    made = {one.key for one in known.built}
-    recipes = {one.name: one for one in reversed(known.recipes)}
-    records = [built_shape(one, recipes.get(one.name)) for one in known.built]
-    records += [
-        recipe_shape(one) for one in recipes.values() if f"{one.name}@{one.version}" not in made
-    ]
-    records.sort(key=lambda record: (record["name"], int(record["version"])))
-    now = session.now()
-    columns = [
-        Column("IMAGE", lambda r: f"{r['name']}@{r['version']}"),
-        Column("RECIPE", lambda r: r["recipe"] or "-"),
-        Column("AGE", lambda r: ago(parse_time(r["built_at"]), now) if r["built_at"] else "-"),
-        Column("WHERE", lambda r: ", ".join([*r["ids"], *(["gcp"] if r["gcp"] else [])]) or "-"),
-        Column("DRIVER", lambda r: r["driver"] or "-"),
-        Column("MODULE", lambda r: r["module"] or "-"),
-        Column("TORCH", lambda r: f"{r['torch']}+{r['cuda']}" if r["torch"] else "-"),
-        Column("GB", lambda r: str(r["snapshot_gb"] or "-"), right=True),
-        Column("", lambda r: "" if r["built_at"] else "not built"),
-    ]
-    emit(session, "ami.list", "images", records, columns, empty="no images and no recipes")
-    return 0
+    Also: `gpuctl image`.
+    """
 
 
 @ami.command()
@@ -164,47 +135,5 @@ def findings_of(one: "Checked") -> list[dict[str, Any]]:
     ]
 
 
-def built_shape(one: "Built", recipe: "Recipe | None") -> dict[str, Any]:
-    """A version that was built."""
-    from gpuctl.core.span import format_time
-
-    return {
-        "name": one.name,
-        "version": one.version,
-        "title": recipe.title if recipe is not None else None,
-        "recipe": one.recipe or (recipe.directory.name if recipe is not None else None),
-        "built_at": format_time(one.built_at),
-        "ids": dict(one.aws),
-        "gcp": one.gcp,
-        "base": one.base,
-        "architecture": one.architecture,
-        "driver": one.driver,
-        "module": one.module,
-        "cuda": one.cuda,
-        "torch": one.torch,
-        "python": one.python,
-        "snapshot_gb": one.snapshot_gb,
-        "tested": list(one.tested),
-    }
-
-
-def recipe_shape(one: "Recipe") -> dict[str, Any]:
-    """A recipe of which this version was not built."""
-    return {
-        "name": one.name,
-        "version": one.version,
-        "title": one.title,
-        "recipe": one.directory.name,
-        "built_at": None,
-        "ids": {},
-        "gcp": None,
-        "base": one.aws_ssm or one.gcp_family,
-        "architecture": None,
-        "driver": one.driver or (f"{one.driver_least}+" if one.driver_least else None),
-        "module": one.module,
-        "cuda": one.cuda,
-        "torch": one.torch,
-        "python": one.python,
-        "snapshot_gb": None,
-        "tested": [],
-    }
+for _command in (list_, copy, promote, prune, share):
+    ami.add_command(_command)

@@ -1,11 +1,12 @@
 """The images that this computer knows: recipes and lock files, read from where they lie."""
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
 from gpuctl.app.images import Shelf, known_facts
 from gpuctl.config.builtin import recipes
-from gpuctl.config.lockfile import LOCK, in_order, read_lock
+from gpuctl.config.lockfile import LOCK, Built, in_order, read_lock, write_lock
 from gpuctl.config.paths import Paths
 from gpuctl.config.recipe import read_recipe
 from gpuctl.core.errors import ConfigError
@@ -42,6 +43,15 @@ def shelf(paths: Paths) -> Shelf:
     locks = dict.fromkeys([lock_file(paths), paths.config.parent / LOCK])
     built = {image.key: image for file in reversed(locks) for image in read_lock(file)}
     return Shelf(tuple(read_recipe(path) for path in directories), in_order(built.values()))
+
+
+def update_locks(paths: Paths, change: Callable[[Built], Built | None]) -> None:
+    """Rewrite what the lock files have of images, each where it stands; None = it goes."""
+    for file in dict.fromkeys([lock_file(paths), paths.config.parent / LOCK]):
+        known = read_lock(file)
+        wanted = in_order(built for one in known if (built := change(one)) is not None)
+        if wanted != known:
+            write_lock(file, wanted)
 
 
 def pinned(paths: Paths, text: str, provider: str, region: str) -> tuple[str, str] | None:

@@ -11,7 +11,7 @@ from gpuctl.core.images.facts import Branches, Module
 from gpuctl.core.images.stored import Named, named, version_order
 from gpuctl.core.orders import Used, image_used, read_order
 from tests.changed import changed
-from tests.fake_images import FACTS, NAME, SHA, stored
+from tests.fake_images import FACTS, NAME, SHA, ami, stored
 
 AT = datetime(2026, 2, 20, tzinfo=UTC)
 EAST, WEST = "us-east-1", "us-west-2"
@@ -27,7 +27,7 @@ def shelved(desk):
         *(stored("7", made_at=AT, region=r) for r in (EAST, WEST)),
     ]
     for region in (EAST, WEST):
-        kept.channels[region, NAME, "stable"] = f"ami-{NAME}-7-{region}"
+        kept.channels[region, NAME, "stable"] = ami("7", region)
     return desk
 
 
@@ -38,7 +38,7 @@ def orders(desk):
 @pytest.mark.parametrize("text", [NAME, f"{NAME}@stable", f"{NAME}@7"])
 def test_a_name_is_looked_up_where_the_machine_starts_and_stands_in_the_ledger(shelved, text):
     shown = shelved.up(image=text).machine
-    ident = f"ami-{NAME}-7-{EAST}"
+    ident = ami("7", EAST)
     assert shown.machine.image == ident
     assert shown.image == Used(ident, f"{NAME}@7", SHA)
     [order] = orders(shelved)
@@ -52,7 +52,7 @@ def test_a_name_is_looked_up_where_the_machine_starts_and_stands_in_the_ledger(s
 
 def test_another_region_is_another_image(shelved):
     shelved.aws.sold_out |= {("p3.2xlarge", f"{EAST}{zone}", None) for zone in "ab"}
-    assert shelved.machine(image=NAME, fallbacks=()).image == f"ami-{NAME}-7-{WEST}"
+    assert shelved.machine(image=NAME, fallbacks=()).image == ami("7", WEST)
 
 
 def test_a_region_without_the_image_is_left_out_and_told(shelved):

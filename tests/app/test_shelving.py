@@ -19,6 +19,7 @@ from gpuctl.core.kinds import Evidence, Kind
 from gpuctl.core.span import Span
 from tests.changed import changed
 from tests.fake_images import NAME, stored
+from tests.fake_images import ami as ident
 
 AT = datetime(2026, 2, 20, tzinfo=UTC)
 EAST, WEST = "us-east-1", "us-west-2"
@@ -35,10 +36,6 @@ class Lock:
     def update(self, change):
         changed_ = {key: change(one) for key, one in self.built.items()}
         self.built = {key: one for key, one in changed_.items() if one is not None}
-
-
-def ident(version, region=EAST):
-    return f"ami-{NAME}-{version}-{region}"
 
 
 @pytest.fixture

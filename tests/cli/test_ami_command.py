@@ -47,6 +47,9 @@ class Account:
 class Silent:
     """Nobody may be asked."""
 
+    def accounts(self):
+        return []
+
 
 @pytest.fixture
 def locked(desk):
