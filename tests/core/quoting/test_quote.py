@@ -1,8 +1,7 @@
 """A quote is kept as a fact, comes back as it was, and is measured against what was spent."""
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
-from fractions import Fraction
 
 import pytest
 
@@ -10,49 +9,13 @@ from gpuctl.core.events import Adjust, Price, Quoted, Usage
 from gpuctl.core.interchange import is_public, read_line, write_line
 from gpuctl.core.kinds import Kind, Market, Unit
 from gpuctl.core.quoting.actual import actuals
-from gpuctl.core.quoting.quote import (
-    Amounts,
-    Basis,
-    Quote,
-    Usd,
-    quote_shape,
-    quoted,
-    read_quote,
-)
-from gpuctl.core.statement import Exchange, Party
+from gpuctl.core.quoting.quote import quote_shape, quoted, read_quote
+from tests.core.quoting.quotes import NOW, a_quote
 
-NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
 CONTRACT = (
     "project", "template", "hours", "deadline", "currency", "p50", "p90", "ceiling", "finish_p50",
     "finish_p90", "basis",
 )  # fmt: skip
-
-
-def a_quote(**more):
-    values = {
-        "id": "quote/1",
-        "project": "acme/vision",
-        "title": "Shelf detection",
-        "template": "l4-spot",
-        "at": NOW,
-        "hours": (Decimal(25), Decimal("40.5")),
-        "deadline": NOW + timedelta(days=3),
-        "way": "deadline",
-        "usd": Usd(Fraction(100, 3), Fraction(50), Fraction(60)),
-        "currency": "EUR",
-        "exchange": Exchange("EUR", Decimal("0.92"), date(2026, 3, 2), "ECB", "1 USD = 0.92 EUR"),
-        "per_usd": Fraction(92, 100),
-        "markup": Decimal("0.15"),
-        "billed": True,
-        "price": Amounts(Decimal("35.27"), Decimal("52.90"), Decimal("63.48")),
-        "vat_rate": Decimal("0.21"),
-        "finish_p50": NOW + timedelta(days=2),
-        "finish_p90": NOW + timedelta(days=3),
-        "receiver": Party("ACME GmbH", ("Straße 1",)),
-        "sender": None,
-        "basis": Basis(90, 3, 5, 1, 2, 720, "g6.xlarge", ("us-east-2a",), 200, ("It is so.",)),
-    }
-    return Quote(**(values | more))
 
 
 def spent(start, hours, project="acme/vision"):
