@@ -178,6 +178,32 @@ _TABLE: dict[Next, tuple[str, ...]] = {
 
 NEXT: dict[str, Next] = {code: step for step, codes in _TABLE.items() for code in codes}
 
+_BESIDE: dict[Next, str] = {
+    Next.SAME_AGAIN: """InternalErrorException InternalServerError InternalServerException
+        KMSInternalException ServiceFailure ServiceException DependencyTimeoutException""",
+    Next.SLOW_DOWN: "TooManyUpdates ConcurrentModification LimitExceededException",
+    Next.SETTLE: """DeleteConflict RequestChangedException ExpiredNextTokenException
+        DataUnavailableException BillingViewHealthStatusException""",
+    Next.QUOTA: """ServiceQuotaExceededException LimitExceeded ParameterLimitExceeded
+        ParameterMaxVersionLimitExceeded PoliciesLimitExceededException""",
+    Next.CREDENTIALS: "OperationNotPermittedException",
+    Next.REQUEST: """BillExpirationException HierarchyLevelLimitExceededException
+        HierarchyTypeMismatchException IllegalArgumentException IncompatiblePolicyException
+        InvalidAllowedPatternException InvalidArnException InvalidEventCategoryException
+        InvalidFilterKey InvalidFilterOption InvalidFilterValue InvalidInput InvalidKeyId
+        InvalidLookupAttributesException InvalidMaxResultsException InvalidNextToken
+        InvalidNextTokenException InvalidPolicyAttributeException InvalidPolicyTypeException
+        InvalidTimeRangeException MalformedPolicyDocument ParameterAlreadyExists
+        ParameterPatternMismatchException UnmodifiableEntity UnsupportedOperationException
+        UnsupportedParameterType""",
+    Next.MISSING: "NotFoundException ParameterVersionNotFound",
+}
+BESIDE: dict[str, Next] = {code: step for step, codes in _BESIDE.items() for code in codes.split()}
+"""Codes of the services beside EC2 (SSM, IAM, KMS, prices, logs, schedules), by the SDK's models.
+
+Cost Explorer's LimitExceededException is a rate, not a quota.
+"""
+
 # whole families of codes, where a new member means the same
 _FAMILIES = (
     ("AuthFailure.", Next.CREDENTIALS),
@@ -205,8 +231,8 @@ def classify(code: str, message: str = "", status: int | None = None) -> Next:
         return Next.OTHER_ZONE
     if _NO_SUCH_TYPE.search(message):
         return Next.OTHER_TYPE
-    if code in NEXT:
-        return NEXT[code]
+    if (known := NEXT.get(code) or BESIDE.get(code)) is not None:
+        return known
     for prefix, step in _FAMILIES:
         if code.startswith(prefix):
             return step
