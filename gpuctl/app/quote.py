@@ -61,14 +61,15 @@ def make_quote(app: App, asked: Asked, chance: Chance, rates: Rates) -> Quote:
     terms = _terms(asked, found, overhead, now)
     beliefs = outlook(past.stretches, [zone.zone for zone in found.zones])
     seed = _seed(asked, terms, beliefs, beside)
-    made = reckon.reckon(
-        terms,
-        (float(asked.hours[0]), float(asked.hours[1])),
-        beliefs,
-        reckon.Around(beside.held, beside.always),
-        Fraction(1, _UNIT),
-        chance(seed),
-    )
+    with app.progress.step(f"trying {reckon.SAMPLES} ways it could go"):
+        made = reckon.reckon(
+            terms,
+            (float(asked.hours[0]), float(asked.hours[1])),
+            beliefs,
+            reckon.Around(beside.held, beside.always),
+            Fraction(1, _UNIT),
+            chance(seed),
+        )
     facts = _Facts(policy, rate, found, beside, past, overhead)
     quote = _quote(app.settings, asked, facts, made, seed, now)
     app.ledger.append([quoted(quote)])

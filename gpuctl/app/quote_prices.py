@@ -15,6 +15,7 @@ from gpuctl.core.kinds import Kind, Market, Priced, Unit
 from gpuctl.core.meter import per_hour
 from gpuctl.core.model import Offer, Want
 from gpuctl.core.pricebook import PriceBook
+from gpuctl.core.rounding import round_half_up
 from gpuctl.core.rules import address_sku
 from gpuctl.core.span import Span
 
@@ -99,12 +100,16 @@ def sold(app: App, project: str, template: Template, now: datetime, *, ask: bool
         if type_ != template.type:
             notes.append(f"{template.type} has no price: quoted as {type_}")
         zones, region, on_demand, days = found
-        gpu = template.gpu
+        if template.max_price is not None and on_demand > template.max_price:
+            notes.append(
+                f"on demand costs {round_half_up(on_demand, 4)} USD an hour, more than the "
+                f"template's max_price allows: --max-price, should it come to that"
+            )
         return Sold(
             provider=template.provider,
             payer=ref.payer,
             type=type_,
-            skus=frozenset({type_} if gpu is None else {gpu.type}),
+            skus=_skus(type_, places),
             zones=zones,
             region=region,
             on_demand=on_demand,
@@ -260,6 +265,12 @@ def _priced(
                 ZonePrice(place.zone, place.region, usd, _past(place.spot, book, begun, now))
             )
     return (tuple(zones), region, least, (now - first).days) if zones else None
+
+
+def _skus(type_: str, places: Sequence[Place]) -> frozenset[str]:
+    """The type itself, and the GPU where machines are priced in parts."""
+    parts = [part for place in places if place.type == type_ for part in place.spot]
+    return frozenset({type_, *(p.thing.sku for p in parts if p.thing.kind is Kind.GPU)})
 
 
 def _hourly(parts: Sequence[Part], book: PriceBook, at: datetime) -> Fraction | None:

@@ -34,7 +34,9 @@ def assumed(asked: Asked, found: Sold, past: Seen, overhead: int, made: Reckoned
         else f"The job takes {least:f} to {most:f} hours of computing on {found.type}; any length "
         "between them is as likely as another."
     )
-    measured = f"{len(past.starts)} starts measured" if past.starts else "none measured yet"
+    measured = (
+        f"{_some(len(past.starts), 'start')} measured" if past.starts else "none measured yet"
+    )
     yield (
         f"Every start of a machine takes {lost} before the job goes on, and is paid for "
         f"({measured})."
@@ -48,8 +50,9 @@ def assumed(asked: Asked, found: Sold, past: Seen, overhead: int, made: Reckoned
     )
     if past.attempts:
         yield (
-            f"How often it can be had: as in {past.attempts} requests and {past.sessions} "
-            f"sessions, {past.interruptions} of them interrupted, in 90 days."
+            f"How often it can be had: as in {_some(past.attempts, 'request')} and "
+            f"{_some(past.sessions, 'session')}, {past.interruptions} of them interrupted, in 90 "
+            "days."
         )
     else:
         yield (
@@ -82,3 +85,7 @@ def notes(
         yield "IOPS and throughput that the disk has beyond the included ones are not counted"
     if made.finish_p90 is None:
         yield "in one of ten cases it is not done within 60 days: --deadline, or on demand"
+
+
+def _some(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"

@@ -160,8 +160,8 @@ def text(made: "Quote") -> Sequence[str]:
         rate = made.exchange
         lines.append(f"  at {rate.quoted} ({rate.source}, {rate.day})")
     lines.append(
-        f"from {basis.price_days} days of prices, {basis.sessions} sessions, {basis.interruptions} "
-        f"interruptions, {basis.starts} measured starts"
+        f"from {basis.price_days} days of prices; sessions: {basis.sessions}, "
+        f"interruptions: {basis.interruptions}, measured starts: {basis.starts}"
     )
     lines += [f"- {one}" for one in basis.assumed]
     lines.append(

@@ -8,6 +8,7 @@ from decimal import Decimal
 import pytest
 
 from gpuctl.core.errors import Denied
+from gpuctl.core.events import Usage
 from gpuctl.core.kinds import Kind
 from gpuctl.core.model import Component
 from gpuctl.core.ports import CloudRef
@@ -42,6 +43,18 @@ CLIENTS = """
     [client.theirs]
     aws_profile = "theirs"
     [client.theirs.project.one]
+    """
+
+
+TEMPLATE = """
+    [template.parts]
+    provider = "gcp"
+    type = "n1-standard-4"
+    gpu = { type = "nvidia-tesla-t4", count = 1 }
+    market = "spot"
+    max_price = "20"
+    zones = ["us-central1-a"]
+    disk = { gb = 100, type = "pd-balanced" }
     """
 
 
@@ -166,6 +179,31 @@ def test_machines_that_are_priced_in_parts(quoting):
     assert Decimal(made["ceiling"]) == round(exact, 2)
 
 
+def test_their_sessions_are_known_by_their_gpu(quoting):
+    quoting.clouds = Clouds(Parts())
+    quoting.machine("nlp-1", "borealis/nlp", NOW - timedelta(hours=30))
+    run = next(one for one in quoting.ledger.events() if isinstance(one, Usage))
+    quoting.ledger.append(
+        [
+            run._replace(
+                id="gpu", provider="gcp", kind=Kind.GPU, sku="nvidia-tesla-t4", resource="nlp-1",
+                region="us-central1", zone="us-central1-a",
+            )
+        ]
+    )  # fmt: skip
+    quoting.user(CLIENTS + TEMPLATE)
+    basis = quoting.json("quote", "-p", "borealis/nlp", "--hours", "10", "-t", "parts")["basis"]
+    assert (basis["sessions"], basis["way"]) == (1, "spot")
+
+
+def test_on_demand_above_the_highest_price_is_told(quoting):
+    quoting.user(CLIENTS + TEMPLATE.replace("parts", "low").replace('"20"', '"0.50"'))
+    quoting.clouds = Clouds(Parts())
+    result = quoting("quote", "-p", "borealis/nlp", "--hours", "10", "-t", "low")
+    assert "more than the template's max_price allows" in result.stderr
+    assert "(on-demand)" in result.stdout
+
+
 def test_a_cloud_that_cannot_be_asked_leaves_the_ledgers_prices(quoting):
     quoting.ok("quote", *FOR)
     quoting.clouds = Clouds(Silent())
@@ -179,7 +217,7 @@ def test_sessions_and_refusals_of_the_ledger_count(quoting):
     quoting.machine("vision-1", "acme/vision", NOW - timedelta(hours=30))
     basis = quoting.json("quote", *FOR)["basis"]
     assert (basis["sessions"], basis["attempts"], basis["interruptions"]) == (1, 1, 0)
-    assert any("1 requests and 1 sessions" in one for one in basis["assumed"])
+    assert any("1 request and 1 session, 0" in one for one in basis["assumed"])
 
 
 @pytest.mark.parametrize(
