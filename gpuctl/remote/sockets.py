@@ -18,7 +18,8 @@ def control_directory(*choices: Path) -> Path | None:
     for directory in choices:
         if len(os.fsencode(directory)) > _LONGEST:
             continue
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        directory.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        directory.mkdir(mode=0o700, exist_ok=True)
         facts = directory.lstat()
         private = stat.S_ISDIR(facts.st_mode) and not facts.st_mode & 0o077
         if facts.st_uid != os.getuid() or not private:

@@ -17,6 +17,7 @@ from tests.faults.clocks import ROWS as CLOCKS
 from tests.faults.crowd import ROWS as CROWDS
 from tests.faults.disks import ROWS as DISKS
 from tests.faults.errors import ROWS as ERRORS
+from tests.faults.guard import ROWS as GUARD
 from tests.faults.kills import ROWS as KILLS
 from tests.faults.late import ROWS as LATE
 from tests.faults.mutants import rows as mutants
@@ -24,7 +25,19 @@ from tests.faults.names import ROWS as NAMES
 from tests.faults.weather import ROWS as STORMS
 from tests.faults.world import World, make_world
 
-ROWS = (*KILLS, *ERRORS, *CROWDS, *LATE, *STORMS, *CLOCKS, *DISKS, *NAMES, *AGENT, *mutants())
+ROWS = (
+    *KILLS,
+    *ERRORS,
+    *CROWDS,
+    *LATE,
+    *STORMS,
+    *CLOCKS,
+    *DISKS,
+    *NAMES,
+    *AGENT,
+    *GUARD,
+    *mutants(),
+)
 
 
 def main() -> int:

@@ -95,6 +95,7 @@ class Brink:
 def furnish(hooks):
     """Put the hooks of one command into this process."""
     waiting = Waiting(hooks["clock"])
+    os.environ.update(hooks.get("environ", {}))
     import botocore.endpoint  # noqa: PLC0415
     import botocore.retries.standard  # noqa: PLC0415
 

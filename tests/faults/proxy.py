@@ -200,6 +200,8 @@ class Proxy:
         target = request.headers.get("x-amz-target")
         if target:
             return target.rpartition(".")[2]
+        if request.path.startswith("/schedules"):
+            return _SCHEDULING.get(request.verb, "?")
         return parse_qs(request.body.decode(errors="replace")).get("Action", ["?"])[0]
 
     def _forward(self, call: Call, request: "Request") -> tuple[int, dict[str, str], bytes]:
@@ -227,6 +229,12 @@ class Proxy:
 
 _STATIC = ("DescribeInstanceTypes", "DescribeInstanceTypeOfferings", "GetProducts", "GetParameter")
 """Answers that are the same each time, and dear to make."""
+_SCHEDULING = {
+    "POST": "CreateSchedule",
+    "PUT": "UpdateSchedule",
+    "DELETE": "DeleteSchedule",
+    "GET": "ListSchedules",
+}
 _HOP = ("content-length", "connection", "transfer-encoding", "date", "server")
 
 

@@ -3,16 +3,21 @@
 It runs in processes of its own: an emulated AWS is global to its process. `make faults` sweeps all.
 """
 
+import base64
+import gzip
 import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from urllib.parse import urlencode
 
 import pytest
 
-from tests.faults import table
+from tests.faults import guard, table
 from tests.faults.__main__ import ROWS
 from tests.faults.cases import Row
+from tests.faults.proxy import Call
 
 ROOT = Path(__file__).parents[2]
 FEWEST = {
@@ -61,6 +66,30 @@ def swept(tmp_path_factory):
 def test_the_promise_is_kept(swept, row):
     assert swept[row]["broken"] == []
     assert swept[row]["cases"] >= FEWEST.get(row, 1)
+
+
+def _hidden(secret: str) -> str:
+    return urlencode({"UserData": base64.b64encode(gzip.compress(secret.encode())).decode()})
+
+
+_RULE = "IpPermissions.1.IpRanges.1.CidrIp"
+_ILL = (
+    ("aws", "RunInstances", _hidden(guard.SECRETS["HF_TOKEN"]), "HF_TOKEN is sent"),
+    ("aws", "RunInstances", "BlockDeviceMapping.1.Ebs.Encrypted=false", "an open disk"),
+    ("aws", "RunInstances", "MetadataOptions.HttpTokens=optional", "without IMDSv2"),
+    ("aws", "AuthorizeSecurityGroupIngress", urlencode({_RULE: "0.0.0.0/0"}), "open to the world"),
+    ("aws", "AuthorizeSecurityGroupIngress", urlencode({_RULE: "::/0"}), "open to the world"),
+    ("aws", "ModifyInstanceAttribute", "", "beyond the published rights"),
+    ("gcp", "firewalls.insert", '{"name": "x"}', "without a source"),
+    ("gcp", "firewalls.patch", '{"sourceRanges": ["0.0.0.0/0"]}', "open to the world"),
+    ("gcp", "instances.setServiceAccount", "{}", "beyond the published rights"),
+)
+
+
+@pytest.mark.parametrize(("cloud", "action", "body", "wrong"), _ILL)
+def test_the_guard_sees_what_it_is_there_for(cloud, action, body, wrong):
+    day = guard.Day(SimpleNamespace(cloud=cloud), [(Call(cloud, action, 0), body)])
+    assert any(wrong in found for found in day._asked())
 
 
 def test_the_table_keeps_what_was_not_swept_again(tmp_path):

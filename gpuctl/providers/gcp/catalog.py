@@ -136,6 +136,7 @@ class Catalog:
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             unfinished = self._file.with_name(f"{self._file.name}.{os.getpid()}")
+            unfinished.touch(mode=0o600)
             unfinished.write_text(text, "utf-8")
             unfinished.replace(self._file)
         except OSError as error:
