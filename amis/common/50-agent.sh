@@ -26,13 +26,16 @@ install -m 0644 "$here/units/gpuctl-prefetch.service" /etc/systemd/system/
 systemctl enable gpuctl-prefetch.service
 
 driver="$(modinfo -F version nvidia 2>/dev/null || true)"
-jq -n \
-  --arg name "${GPUCTL_IMAGE:?name of the image}" \
-  --arg version "${GPUCTL_IMAGE_VERSION:?version of the image}" \
-  --arg driver "${driver:-${GPUCTL_DRIVER:-}}" \
-  --arg kind "${GPUCTL_MODULE:-}" \
-  --arg cuda "${GPUCTL_CUDA:-}" \
-  --arg torch "${GPUCTL_TORCH:-}" \
-  --arg built "$(date -u +%Y-%m-%dT%H:%M:%SZ)" \
-  '{schema: "gpuctl.image/1", name: $name, version: $version, driver: $driver,
-    module: $kind, cuda: $cuda, torch: $torch, built: $built}' >/etc/gpuctl/image.json
+python3 -I - "name=${GPUCTL_IMAGE:?name of the image}" \
+  "version=${GPUCTL_IMAGE_VERSION:?version of the image}" \
+  "driver=${driver:-${GPUCTL_DRIVER:-}}" \
+  "module=${GPUCTL_MODULE:-}" \
+  "cuda=${GPUCTL_CUDA:-}" \
+  "torch=${GPUCTL_TORCH:-}" \
+  "built=$(date -u +%Y-%m-%dT%H:%M:%SZ)" >/etc/gpuctl/image.json <<'CODE'
+import json
+import sys
+
+told = dict(word.split("=", 1) for word in sys.argv[1:])
+print(json.dumps({"schema": "gpuctl.image/1", **told}, indent=2))
+CODE

@@ -142,7 +142,8 @@ def disk() -> Report:
 def image() -> object:
     """What the image says of itself; absent on an image that gpuctl did not make."""
     try:
-        return json.loads(Path("/etc/gpuctl/image.json").read_text(encoding="utf-8"))
+        root = Path(os.environ.get("GPUCTL_ROOT") or "/")
+        return json.loads((root / "etc/gpuctl/image.json").read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
 

@@ -8,7 +8,7 @@ from fractions import Fraction
 from gpuctl.app import App
 from gpuctl.app.gather import Silence
 from gpuctl.app.pricing import fetch_prices
-from gpuctl.app.settle import BUILDER, IMAGE
+from gpuctl.app.settle import BUILDER, IMAGE, TESTER
 from gpuctl.app.sync import Synced, sync
 from gpuctl.core.books import Books, books
 from gpuctl.core.events import Price
@@ -96,13 +96,13 @@ def _machines(app: App, synced: Synced, book: PriceBook, now: datetime) -> Itera
     install = app.ledger.install
     for machine in synced.machines:
         lease = synced.books.leases.get(machine.lease or "")
-        builder = lease is not None and lease.template == BUILDER
+        builder = lease is not None and lease.template in (BUILDER, TESTER)
         if machine.state is State.GONE or (machine.state is State.STOPPED and not builder):
             continue
         if lease is None:
             reason = "running without a lease in this ledger"
         elif builder and not app.at_work(lease.name):
-            reason = "the builder of an image, and no `ami build` is going on here"
+            reason = f"of a `{lease.template}` that is not going on here"
         elif lease.deadline <= now:
             reason = f"past its deadline {format_time(lease.deadline)}"
         else:
@@ -156,7 +156,7 @@ def _in_use(app: App, leftover: Leftover, synced: Synced) -> bool:
     if leftover.what == "stopped-machine":
         # Of a stopped builder the finding is the machine itself.
         lease = synced.books.leases.get(leftover.lease or "")
-        return lease is not None and lease.template == BUILDER
+        return lease is not None and lease.template in (BUILDER, TESTER)
     if leftover.what == "data-volume":
         running = {m.id.native for m in synced.machines if m.state is State.RUNNING}
         return leftover.machine in running

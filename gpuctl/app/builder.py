@@ -10,7 +10,7 @@ from gpuctl.app.door import access_of
 from gpuctl.app.down import down
 from gpuctl.app.plan import Plan
 from gpuctl.app.pricing import fetch_prices
-from gpuctl.app.settle import BUILDER
+from gpuctl.app.settle import BUILDER, IMAGE
 from gpuctl.app.sync import Synced, sync
 from gpuctl.config.recipe import Recipe
 from gpuctl.config.template import Template
@@ -119,8 +119,12 @@ def estimate(app: App, asked: Building, plan: Plan) -> BuildPlan:
 
 def _minutes(app: App, asked: Building) -> int:
     known = books(app.ledger.events())
-    stem = f"build-{asked.recipe.name}-"
-    leases = {lease.id for lease in known.leases.values() if lease.name.startswith(stem)}
+    done = {intent for intent, outcome in known.outcomes.items() if outcome.result == "done"}
+    leases = {
+        intent.lease
+        for intent in known.intents.values()
+        if intent.verb == IMAGE and intent.id in done and intent.order["name"] == asked.recipe.name
+    }
     took = sorted(
         (usage.end - usage.start).total_seconds()
         for usage in known.usages

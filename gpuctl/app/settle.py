@@ -24,6 +24,8 @@ GIVE_UP = timedelta(minutes=15)
 
 BUILDER = "ami-build"
 """The template of every builder of images."""
+TESTER = "ami-test"
+"""The same of every machine that an image is tested on."""
 IMAGE = "image"
 """The verb of an order for an image (app/build.py)."""
 

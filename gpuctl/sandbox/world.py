@@ -141,6 +141,10 @@ class Boot:
     project: str = "sandbox-project"
     """Google's project, as its metadata service tells it."""
     tags: Mapping[str, str] = field(default_factory=dict)
+    image: str | None = None
+    """What it is started from: an image that was kept brings its files."""
+    driver: str | None = None
+    """The NVIDIA driver that a public image brings, as `580.95.05 open`."""
     profile: str | None = None
     """AWS: the instance profile whose keys the metadata service gives."""
 
@@ -181,6 +185,12 @@ class Metal(Protocol):
     def authorize(self, id: str, keys: Sequence[str]) -> None:  # noqa: A002
         """Replace its user's authorized keys (Google's ssh-keys metadata is live)."""
 
+    def keep_image(self, id: str, image: str) -> None:  # noqa: A002
+        """Copy its disk as it is now; machines of that image start with it. KeyError: no such."""
+
+    def copy_image(self, image: str, copy: str) -> None:
+        """Another image of the same files."""
+
     def console(self, id: str) -> str:  # noqa: A002
         """Its console output, with the host keys as cloud-init prints them."""
 
@@ -207,6 +217,12 @@ class NoMetal:
         """Nothing happens."""
 
     def authorize(self, id: str, keys: Sequence[str]) -> None:  # noqa: A002
+        """Nothing happens."""
+
+    def keep_image(self, id: str, image: str) -> None:  # noqa: A002
+        """Nothing happens."""
+
+    def copy_image(self, image: str, copy: str) -> None:
         """Nothing happens."""
 
     def console(self, id: str) -> str:  # noqa: A002, ARG002

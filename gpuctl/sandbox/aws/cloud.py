@@ -52,7 +52,7 @@ class AwsCloud:
         self._trail = Trail(clock, account)
         self._spot = SpotRequests(clock, self._inside)
         self._disks = Disks(clock, self._inside, self._tokens, account)
-        self._images = Images(clock, self._inside, self._moto)
+        self._images = Images(clock, self._inside, self._moto, metal)
         self._firewall = Firewall(clock, self._inside)
         self._fleet = Fleet(clock, metal, self._inside, self._spot, self._trail, self._disks)
         self._schedules = Schedules(clock, self._inside, self._fleet, self._trail, account)

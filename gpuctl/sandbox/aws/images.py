@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -10,7 +11,7 @@ from gpuctl.sandbox.aws.filters import page
 from gpuctl.sandbox.aws.inside import Inside
 from gpuctl.sandbox.aws.refusals import Refusal
 from gpuctl.sandbox.aws.wire import Call, Handler, Moto, Shape
-from gpuctl.sandbox.world import SandboxClock
+from gpuctl.sandbox.world import Metal, SandboxClock
 
 AMAZON = "898082745236"
 CANONICAL = "099720109477"
@@ -85,8 +86,8 @@ _MADE = datetime(2026, 10, 15, 6, 0, tzinfo=UTC)
 class Images:
     """The images an account can see."""
 
-    def __init__(self, clock: SandboxClock, inside: Inside, moto: Moto) -> None:
-        self._clock, self._inside, self._moto = clock, inside, moto
+    def __init__(self, clock: SandboxClock, inside: Inside, moto: Moto, metal: Metal) -> None:
+        self._clock, self._inside, self._moto, self._metal = clock, inside, moto, metal
         self._stocked: set[str] = set()
 
     def reset(self) -> None:
@@ -157,6 +158,8 @@ class Images:
         answer = call.forward(params)
         made, instance = answer["ImageId"], self._inside.instance(call.region, params["InstanceId"])
         assert instance is not None  # noqa: S101 - moto has just made an image of it
+        with suppress(KeyError):  # it never ran
+            self._metal.keep_image(params["InstanceId"], made)
         volumes = self._inside.volumes(call.region)
         blocks = sorted(
             instance.block_device_mapping.items(),
@@ -181,6 +184,7 @@ class Images:
             one["ResourceType"]: one["Tags"] for one in call.params.get("TagSpecifications", [])
         }
         answer = call.forward(call.params)
+        self._metal.copy_image(call.params["SourceImageId"], answer["ImageId"])
         source = self._inside.image(source_region, call.params["SourceImageId"])
         assert source is not None  # noqa: S101 - moto has just copied it
         mappings = list(getattr(source, "sandbox_mappings", None) or source.block_device_mappings)
@@ -226,6 +230,12 @@ class Images:
                 "InvalidAMIName.Duplicate",
                 f"AMI name {name} is already in use by AMI {image['ImageId']}",
             )
+
+
+def driver_of(image: Shape) -> str | None:
+    """The NVIDIA driver that a vendor's image brings; an image of one's own has its files."""
+    name = str(image.get("Name", ""))
+    return "580.95.05 open" if "Nvidia Driver" in name else None
 
 
 def _mapping(device: str, gb: int, kind: str | None = None, *, encrypted: bool = False) -> Shape:

@@ -18,7 +18,7 @@ from gpuctl.sandbox.aws.fleet import (
     Fleet,
     Instance,
 )
-from gpuctl.sandbox.aws.images import Images
+from gpuctl.sandbox.aws.images import Images, driver_of
 from gpuctl.sandbox.aws.inside import Inside, InstanceFacts
 from gpuctl.sandbox.aws.instance_types import Shelf
 from gpuctl.sandbox.aws.prices import SpotPrices, on_demand
@@ -205,6 +205,8 @@ class Launches:
             authorized_keys=ask.keys,
             gpu=gpu,
             gpus=gpus,
+            image=ask.image["ImageId"],
+            driver=driver_of(ask.image),
             profile=_profile(params),
         )
         self._a.fleet.enter(

@@ -16,6 +16,7 @@ ON_DEMAND = {
     for name, usd in {
         "c5.large": "0.085", "c5.xlarge": "0.17", "c5.2xlarge": "0.34",
         "c6i.large": "0.085", "c6i.xlarge": "0.17", "c6i.2xlarge": "0.34",
+        "c7i.large": "0.08925", "m7i.large": "0.1008",
         "g4dn.xlarge": "0.526", "g4dn.2xlarge": "0.752", "g4dn.4xlarge": "1.204",
         "g4dn.8xlarge": "2.176", "g4dn.12xlarge": "3.912", "g4dn.16xlarge": "4.352",
         "g4dn.metal": "7.824",

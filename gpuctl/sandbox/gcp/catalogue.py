@@ -137,8 +137,11 @@ IMAGES: tuple[Image, ...] = (
         )
     ),
     *(
-        Image("ubuntu-os-cloud", f"ubuntu-{v}-lts-amd64", f"ubuntu-{v}-amd64-v20260820", 10, v)
-        for v in ("2204", "2404")
+        Image("ubuntu-os-cloud", family, f"ubuntu-{v}-v20260820", 10, v)
+        for v, family in (
+            ("2204-jammy", "ubuntu-2204-lts"),
+            ("2404-noble", "ubuntu-2404-lts-amd64"),
+        )
     ),
     Image("debian-cloud", "debian-12", "debian-12-bookworm-v20260812", 10, "debian-12"),
 )

@@ -127,6 +127,14 @@ class Disks:
                 gone.append(disk)
         return gone
 
+    def image_of_boot(self, vm: Vm) -> str | None:
+        """The image of its boot disk, as `projects/P/global/images/NAME`."""
+        for entry in vm.body["disks"]:
+            if entry.get("boot"):
+                image = self._by_link(vm, entry).body.get("sourceImage")
+                return relative(image, self._project.name) if image else None
+        return None
+
     def free(self, vm: Vm, entry: Json) -> None:
         """A detached disk has no user any more."""
         self._by_link(vm, entry).body.pop("users", None)

@@ -27,8 +27,11 @@ def ssh_keys(body: Json) -> tuple[str, list[str]]:
     return user or "root", keys
 
 
-def boot_of(vm: Vm) -> Boot:
-    """What the bare machine is started with. Labels stay out: Google's guests see none."""
+def boot_of(vm: Vm, image: str | None) -> Boot:
+    """What the bare machine is started with. Labels stay out: Google's guests see none.
+
+    A public image with a driver says so in its name.
+    """
     user, keys = ssh_keys(vm.body)
     given = attributes(vm.body)
     return Boot(
@@ -45,4 +48,6 @@ def boot_of(vm: Vm) -> Boot:
         gpu=vm.gpu,
         gpus=vm.gpus,
         tags=given,
+        image=image,
+        driver="580.95.05 open" if "nvidia-580" in (image or "") else None,
     )

@@ -1,6 +1,7 @@
 """Images: the public ones, and those that the project makes of its disks."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 
 from gpuctl.sandbox.gcp.catalogue import IMAGES, Image, find_image
 from gpuctl.sandbox.gcp.checks import check_labels, check_name
@@ -98,6 +99,10 @@ class Images:
             "selfLink": project.link(f"global/images/{name}"),
         }
         project.images[name] = body
+        for vm in project.vms.values():
+            if vm.name in users:
+                with suppress(KeyError):  # it never ran
+                    project.metal.keep_image(vm.id, f"projects/{project.name}/global/images/{name}")
 
         def finish(_: object) -> None:
             body.update(status="READY", archiveSizeBytes=str(int(size * _USED * 1024**3)))

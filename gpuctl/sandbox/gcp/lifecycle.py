@@ -49,7 +49,8 @@ class Lifecycle:
         vm.body.update(status="RUNNING", lastStartTimestamp=stamp(when))
         vm.runs.append(Period(when))
         self._arm(vm, when)
-        self._project.metal.boot(boot_of(vm), lambda: self._guest_off(vm))
+        boot = boot_of(vm, self._disks.image_of_boot(vm))
+        self._project.metal.boot(boot, lambda: self._guest_off(vm))
 
     def _arm(self, vm: Vm, when: datetime) -> None:
         end = ends_at(vm.body["scheduling"], when)

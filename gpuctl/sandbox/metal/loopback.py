@@ -6,6 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from gpuctl.sandbox.metal.floor import Floor
+from gpuctl.sandbox.metal.kept import Kept
 from gpuctl.sandbox.metal.loop import Loop
 from gpuctl.sandbox.metal.machine import Current, Machine
 from gpuctl.sandbox.processes import kill_all
@@ -29,6 +30,7 @@ class LoopbackMetal:
         self._directory = directory.resolve()
         self._clock_file = clock_file or self._directory.parent / "clock.json"
         self._floor = Floor(clock)
+        self._kept = Kept(self._directory / ".images")
         self._loop = Loop()
         self._machines: dict[str, Machine] = {}
         self._directory.mkdir(parents=True, exist_ok=True)
@@ -42,6 +44,7 @@ class LoopbackMetal:
         self._use()
         with self.clock.lock:
             machine = self._machine(boot.id)
+            self._kept.restore(boot.image, machine.layout.root)
             machine.boot(boot, on_poweroff)
             if self.clock.horizon is not None and (current := machine.current):
                 self._floor.serve_until(current.script.done.is_set, _SETTLE)
@@ -72,6 +75,16 @@ class LoopbackMetal:
         """Replace its user's authorized keys (Google's ssh-keys metadata is live)."""
         if current := self._current(id):
             self._machines[id].authorize(current.boot.user, keys)
+
+    def keep_image(self, id: str, image: str) -> None:  # noqa: A002
+        """Copy its disk as it is now; machines of that image start with it. KeyError: no such."""
+        with self.clock.lock:
+            self._kept.keep(image, self._machines[id].layout.root)
+
+    def copy_image(self, image: str, copy: str) -> None:
+        """Another image of the same files."""
+        with self.clock.lock:
+            self._kept.copy(image, copy)
 
     def console(self, id: str) -> str:  # noqa: A002
         """Its console output, with the host keys as cloud-init prints them."""
@@ -121,6 +134,7 @@ class LoopbackMetal:
             for machine in tuple(self._machines.values()):
                 machine.destroy()
             self._machines.clear()
+            self._kept.clear()
 
     def close(self) -> None:
         """Power everything off and end the servers' thread; directories stay."""

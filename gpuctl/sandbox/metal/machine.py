@@ -21,6 +21,7 @@ from gpuctl.sandbox.metal.surroundings import Surroundings, tmux_directory, writ
 from gpuctl.sandbox.metal.systemd import Systemd
 from gpuctl.sandbox.metal.toolbox import install
 from gpuctl.sandbox.metal.web import Reply, Request, WebServer
+from gpuctl.sandbox.metal.workshop import furnish
 from gpuctl.sandbox.processes import forget_tmux, kill_all
 from gpuctl.sandbox.state import write_private
 from gpuctl.sandbox.world import Boot
@@ -63,6 +64,7 @@ class Machine:
         self.power_off()
         self.layout.make(boot.user)
         install(self.layout, boot)
+        furnish(self.layout, boot.driver)
         if boot.cloud != "aws" or not self.layout.authorized_keys(boot.user).exists():
             self.authorize(boot.user, boot.authorized_keys)
         facts = Facts(boot, self._floor.clock)

@@ -28,6 +28,7 @@ class RecordingMetal:
     destroyed: list[str] = field(default_factory=list)
     notices: dict[str, Notice | None] = field(default_factory=dict)
     tags: dict[str, dict[str, str]] = field(default_factory=dict)
+    images: list[tuple[str, str]] = field(default_factory=list)
     guests: dict[str, Callable[[], None]] = field(default_factory=dict)
 
     def boot(self, boot: Boot, on_poweroff: Callable[[], None]) -> None:
@@ -48,6 +49,12 @@ class RecordingMetal:
 
     def authorize(self, id: str, keys: Sequence[str]) -> None:  # noqa: A002
         raise AssertionError("Google only")
+
+    def keep_image(self, id: str, image: str) -> None:  # noqa: A002
+        self.images.append((id, image))
+
+    def copy_image(self, image: str, copy: str) -> None:
+        self.images.append((image, copy))
 
     def console(self, id: str) -> str:  # noqa: A002
         return f"ssh-ed25519 AAAAkey-of-{id}"

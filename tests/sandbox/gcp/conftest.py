@@ -48,6 +48,12 @@ class NotedMetal:
     def authorize(self, id, keys) -> None:  # noqa: A002
         self.calls.append(("authorize", list(keys)))
 
+    def keep_image(self, id, image) -> None:  # noqa: A002
+        self.calls.append(("keep_image", image))
+
+    def copy_image(self, image, copy) -> None:
+        raise AssertionError("AWS only")
+
     def console(self, id) -> str:  # noqa: A002
         return "line one\nline two\n"
 

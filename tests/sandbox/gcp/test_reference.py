@@ -75,7 +75,7 @@ def test_images(api):
     assert (image.name, image.disk_size_gb) == (f"{family}-v20260818", 50)
     assert api.images.get(project="deeplearning-platform-release", image=image.name) == image
     assert [i.family for i in api.images.list(project="ubuntu-os-cloud")] == [
-        "ubuntu-2204-lts-amd64",
+        "ubuntu-2204-lts",
         "ubuntu-2404-lts-amd64",
     ]
     assert list(api.images.list(project=PROJECT)) == []

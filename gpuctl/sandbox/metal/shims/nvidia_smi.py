@@ -6,11 +6,32 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-_DRIVER, _CUDA = "570.172.08", "12.8"
+_ROOT = Path(os.environ.get("GPUCTL_ROOT", "/"))
+_CUDA = "12.8"
 _NO_DRIVER = (
     "NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver. Make sure that "
     "the latest NVIDIA driver is installed and running.\n\n"
 )
+
+
+def _driver() -> str:
+    """The driver of the machine's image, where that is known."""
+    try:
+        return (_ROOT / "etc/sandbox-driver").read_text(encoding="utf-8").split()[0]
+    except (OSError, IndexError):
+        return "570.172.08"
+
+
+_DRIVER = _driver()
+_GENERATIONS = {
+    "T4": "7.5",
+    "A100": "8.0",
+    "A10G": "8.6",
+    "L40S": "8.9",
+    "L4": "8.9",
+    "H100": "9.0",
+    "H200": "9.0",
+}
 
 
 @dataclass(frozen=True)
@@ -40,6 +61,11 @@ def read(root: Path) -> Gpus | None:
         word = "idle"
     load = int(word) if word.isdigit() else {"busy": 97}.get(word, 0)
     return Gpus(told["name"], int(told["count"]), int(told["memory_mib"]), load)
+
+
+def _generation(name: str) -> str:
+    """Compute capability, by the GPU's name."""
+    return next((sm for key, sm in _GENERATIONS.items() if key in name.upper()), "7.0")
 
 
 def fields(gpus: Gpus, index: int) -> "dict[str, tuple[str, str]]":
@@ -74,7 +100,7 @@ def fields(gpus: Gpus, index: int) -> "dict[str, tuple[str, str]]":
         "clocks.sm": ("1530" if busy else "135", "MHz"),
         "clocks.gr": ("1530" if busy else "135", "MHz"),
         "clocks.mem": ("877", "MHz"),
-        "compute_cap": ("7.0", ""),
+        "compute_cap": (_generation(gpus.name), ""),
         "mig.mode.current": ("[N/A]", ""),
         "ecc.errors.uncorrected.volatile.total": ("0", ""),
     }
@@ -181,4 +207,4 @@ def main(argv: "list[str]", root: Path) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:], Path(os.environ.get("GPUCTL_ROOT", "/"))))
+    sys.exit(main(sys.argv[1:], _ROOT))
