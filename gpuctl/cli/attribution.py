@@ -98,7 +98,25 @@ def adjust(session: Session, project: str, amount: str, note: str, at: str | Non
         raise UsageProblem("a correction needs its reason", hint='--note "credit for the outage"')
     fact = verb(session.app, project, _amount(amount), note, _moment(at) or session.now())
     click.echo(f"{project} {fact.usd:+f} USD: {fact.note}", err=True)
+    if closed := _closed_month(session, project, fact.at):
+        client = project.partition("/")[0]
+        click.echo(
+            f"{closed} is closed for {client}: this is a correction in {client}'s next open month",
+            err=True,
+        )
     return 0
+
+
+def _closed_month(session: Session, project: str, at: datetime) -> str | None:
+    """The month of `at`, where the project's client has closed it."""
+    from gpuctl.app.close import closings
+    from gpuctl.core.rules import billing_zone
+    from gpuctl.core.span import Month
+
+    month = str(Month.of(at, billing_zone(None)))
+    client = project.partition("/")[0]
+    there = any(one.client == client and one.month == month for one in closings(session.app.ledger))
+    return month if there else None
 
 
 def _moment(text: str | None) -> datetime | None:

@@ -50,6 +50,15 @@ def late(desk, usd, number=1):
 CLOSE = ("close", "acme", "--month", "2026-02", "--rates", "rates.csv")
 
 
+def test_who_corrects_a_closed_month_is_told_where_it_goes(billed):
+    billed.json(*CLOSE)
+    for project, told in (("acme/vision", True), ("borealis/nlp", False)):
+        done = billed("adjust", project, "1", "--note", "late", "--at", "2026-02-11")
+        assert ("2026-02 is closed for acme" in done.stderr) is told
+    done = billed("adjust", "acme/vision", "1", "--note", "now")
+    assert "closed" not in done.stderr
+
+
 def test_a_month_is_closed_and_stays(billed):
     done = billed.json(*CLOSE, "--invoice", "2026-007")
     assert done["schema"] == "gpuctl.close/1"
