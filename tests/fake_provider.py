@@ -321,6 +321,11 @@ class FakeProvider(FakeImages):
         after = [point for point in points if span.start < point[0] < span.end]
         return [PricePoint(at=at, usd=Decimal(usd), source="fake") for at, usd in before + after]
 
+    def filling(self, region: str) -> PricePoint | None:
+        if self.cloud.stops or region != "us-east-1":
+            return None
+        return PricePoint(at=BEGINNING, usd=Decimal("0.0036"), source="fake")
+
     def admit(self, machine: MachineId, access: Access) -> None:
         self.cloud.call(f"admit {machine.native}")
         self.cloud.admit(machine.native, access)

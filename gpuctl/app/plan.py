@@ -18,7 +18,7 @@ from gpuctl.core.events import Price
 from gpuctl.core.images.stored import StoredImage
 from gpuctl.core.kinds import Kind, Market, Priced, State, Unit
 from gpuctl.core.meter import per_hour
-from gpuctl.core.model import Machine, Offer, Want
+from gpuctl.core.model import Machine, Offer, PricePoint, Want
 from gpuctl.core.offers import matches, rank
 from gpuctl.core.ports import CloudRef
 from gpuctl.core.pricebook import PriceBook
@@ -52,6 +52,8 @@ class Plan:
     made_at: datetime
     images: Mapping[str, StoredImage] = field(default_factory=dict)
     """Region -> the image of one's own that is started there."""
+    filling: PricePoint | None = None
+    """USD per GB of the image that `disk.init_rate` costs at most, once; None = not known."""
 
     @property
     def hourly(self) -> Fraction | None:
@@ -138,6 +140,7 @@ def make_plan(
         budget=budget,
         made_at=now,
         images=fit.images,
+        filling=_filling(app, ref, candidates[0], template),
     )
     _refuse_small_budgets(plan)
     plan = replace(plan, deadline=plan.deadline_of(plan.offers[0]))
@@ -234,6 +237,12 @@ def _extras(
         None if disk_price is None else per_hour(disk, size, disk_price.usd, now),
         None if address_price is None else per_hour(address, Decimal(1), address_price.usd, now),
     )
+
+
+def _filling(app: App, ref: CloudRef, offer: Offer, template: Template) -> PricePoint | None:
+    if template.disk.init_rate is None:
+        return None
+    return app.clouds.connect(ref).filling(offer.region)
 
 
 def _thing(offer: Offer, kind: Kind, sku: str, unit: Unit) -> Priced:

@@ -25,6 +25,8 @@ def print_plan(session: Session, plan: Plan) -> None:
         lines.append(f"  {'image':<14} {image.key} ({image.id})")
     disk = plan.template.disk
     lines.append(f"  {'disk':<14} {disk.gb} GB {disk.type} {rate(plan.disk_hourly)}/h")
+    if disk.init_rate is not None and plan.adopted is None:
+        lines.append(f"  {'filling':<14} {_filling(plan, disk.gb, disk.init_rate)}")
     lines.append(f"  {'address':<14} IPv4 {rate(plan.address_hourly)}/h")
     left = format_duration(plan.deadline - plan.made_at)
     lines.append(
@@ -38,6 +40,19 @@ def print_plan(session: Session, plan: Plan) -> None:
     prefix = "[sandbox] " if session.in_sandbox else ""
     for line in lines:
         click.echo(f"{prefix}{line}", err=True)
+
+
+def _filling(plan: Plan, gb: int, rate_mib: int) -> str:
+    """What a bought rate of initialization costs, and how long it takes: of a disk that is full.
+
+    It is not in the total, nor in the ledger, which knows no such kind: the bill has it.
+    """
+    minutes = -(-gb * 1_000_000_000 // (rate_mib * 1024 * 1024 * 60))
+    at = f"from the image at {rate_mib} MiB/s, whole in {minutes} min at the latest"
+    if plan.filling is None:
+        return f"{at}; its price here is not known, and comes on top"
+    most = dollars(plan.filling.usd * gb)
+    return f"{at}; at most {most} once, on top ({plan.filling.source})"
 
 
 def _budget(plan: Plan) -> str:

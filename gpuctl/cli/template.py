@@ -1,7 +1,7 @@
 """`template`: recipes for machines."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -52,7 +52,11 @@ def list_(session: Session, cloud: str | None) -> int:
 @click.argument("name", shell_complete=templates)
 @command
 def show(session: Session, name: str) -> int:
-    """One template as TOML, with the place where each value was set."""
+    """One template as TOML, with the place where each value was set, and how long starts took.
+
+    p50 is the middle of the starts in the ledger, in seconds from the order until SSH answered and
+    the dead-man's switch was armed; one for each image of your own.
+    """
     from gpuctl.cli.config import value_of
 
     session.lenient_config.settings.template(name)
@@ -69,11 +73,13 @@ def show(session: Session, name: str) -> int:
     ]
     match session.output:
         case "json":
-            emit_json("template.show", {"name": name, "settings": records})
+            starts = [one._asdict() for one in _starts(session, name)]
+            emit_json("template.show", {"name": name, "settings": records, "starts": starts})
         case "csv":
             emit(session, "template.show", "settings", records, [])
         case _:
-            click.echo("\n".join(_toml(name, rows)))
+            lines = [plain(f"# {_words(one)}") for one in _starts(session, name)]
+            click.echo("\n".join([*_toml(name, rows), *lines]))
     return 0
 
 
@@ -123,6 +129,34 @@ def rows_of(config: "Config", name: str) -> dict[str, "ConfigRow"]:
     return {
         row.key.removeprefix(prefix): row for row in config.rows() if row.key.startswith(prefix)
     }
+
+
+class _Starts(NamedTuple):
+    image: str | None
+    starts: int
+    p50_s: int
+
+
+def _starts(session: Session, name: str) -> Sequence[_Starts]:
+    """By image; () without a ledger, which is not made for this."""
+    file = session.paths.ledger.path
+    if file is not None and not file.exists():
+        return ()
+    from gpuctl.core.boots import boots, times
+
+    mine = [boot for boot in boots(session.ledger.events()) if boot.template == name]
+    found = []
+    for image in dict.fromkeys(boot.image for boot in mine):
+        middle = times(boot for boot in mine if boot.image == image)
+        if middle is not None:
+            found.append(_Starts(image, middle.starts, middle.p50))
+    return found
+
+
+def _words(one: _Starts) -> str:
+    starts = "1 start" if one.starts == 1 else f"{one.starts} starts"
+    image = f" from {one.image}" if one.image else ""
+    return f"{starts}{image}: p50 {one.p50_s} s until SSH answered"
 
 
 def _free(config: "Config", name: str) -> None:

@@ -85,8 +85,8 @@ TEMPLATE = Table(
     Key(
         "image",
         WORD,
-        "On AWS `ami-…`, `ssm:/parameter/path`, or an image of yours as `NAME@VERSION` or "
-        "`NAME@stable`; on Google `project/family` or `projects/P/global/images/NAME`.",
+        "An image of yours as `NAME@VERSION` or `NAME@stable`; on AWS also `ami-…` and "
+        "`ssm:/parameter/path`, on Google `project/family` and `projects/P/global/images/NAME`.",
         also=("ami", "image_family", "image_id"),
     ),
     Key("user", LOGIN, "Login name on the image.", default="ubuntu"),
@@ -97,6 +97,12 @@ TEMPLATE = Table(
             Key("type", WORD, "Disk type; without it `gp3` on AWS, `pd-balanced` on Google."),
             Key("iops", Count(100, 400_000), "IOPS bought, where they are bought apart."),
             Key("throughput", Count(1, 10_000), "MB/s bought, where they are bought apart."),
+            Key(
+                "init_rate",
+                Count(100, 300),
+                "MiB/s at which AWS fills it from the image, for a price at each start; without "
+                "it, blocks come as they are first read.",
+            ),
             always=True,
         ),
         "The disk the machine starts from; it ends with the machine.",

@@ -18,6 +18,7 @@ _ONLY = {
     ("vm",): "gcp",
     ("instance_profile",): "aws",
     ("service_account",): "gcp",
+    ("disk", "init_rate"): "aws",
 }
 _TUNNELS = {"eice": "aws", "ssm": "aws", "iap": "gcp"}
 _FORMS = {

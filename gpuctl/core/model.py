@@ -161,6 +161,8 @@ class DiskSpec:
     type: str
     iops: int | None = None
     throughput: int | None = None
+    init_rate: int | None = None
+    """MiB/s at which it is filled from its image, where that is bought; None = as it is read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

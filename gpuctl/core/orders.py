@@ -131,7 +131,9 @@ def read_order(record: Mapping[str, Any], user_data: bytes = b"") -> Order:
 
 
 def _write_disk(disk: DiskSpec) -> dict[str, Json]:
+    bought = {} if disk.init_rate is None else {"init_rate": disk.init_rate}
     return {
+        **bought,
         "gb": disk.gb,
         "type": disk.type,
         "iops": disk.iops,

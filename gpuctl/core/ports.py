@@ -111,6 +111,12 @@ class Provider(KeepsImages, MakesImages, Protocol):
         () = no price is known, which is never the same as free.
         """
 
+    def filling(self, region: str) -> PricePoint | None:
+        """USD per GB of its snapshot that a disk with an `init_rate` costs at most, once.
+
+        None = not known, which is not free.
+        """
+
     def admit(self, machine: MachineId, access: Access) -> None:
         """Let exactly `access.sources` in, until it expires; revoke what was let in before."""
 

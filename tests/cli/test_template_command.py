@@ -2,10 +2,12 @@
 
 import json
 import tomllib
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from gpuctl.config.builtin import template_files
+from gpuctl.core.events import Armed, Intent, Leased, Outcome
 
 
 def test_list_marks_the_one_that_is_used_without_a_name(desk):
@@ -77,3 +79,27 @@ def test_wrong_words_about_templates(desk, argv, code, says):
 
 def test_schema_is_of_one_template(desk):
     assert "fallbacks" in json.loads(desk.ok("template", "schema"))["properties"]
+
+
+def test_show_tells_how_long_starts_took(desk):
+    at = datetime(2026, 3, 1, 9, tzinfo=UTC)
+    for number, (seconds, image) in enumerate([(70, None), (50, "torch@7"), (40, "torch@7")]):
+        lease, order = f"lease-{number}", {"image": "ami-1", "image_name": image}
+        start = at + timedelta(hours=number)
+        ready = start + timedelta(seconds=seconds)
+        desk.ledger.append(
+            [
+                Leased(lease, "m", "acme/vision", "aws", "1", "l4-spot", start, ready, ready),
+                Intent(f"intent-{number}", lease, "start", start, order=order),
+                Outcome(f"outcome-{number}", f"intent-{number}", start, "done", "aws:z:i-1"),
+                Armed(f"armed-{number}", lease, ready, ready),
+            ]
+        )
+    lines = desk.ok("template", "show", "l4-spot").splitlines()
+    assert lines[-2:] == [
+        "# 1 start: p50 70 s until SSH answered",
+        "# 2 starts from torch@7: p50 40 s until SSH answered",
+    ]
+    shown = desk.json("template", "show", "l4-spot")["starts"]
+    assert shown[1] == {"image": "torch@7", "starts": 2, "p50_s": 40}
+    assert desk.json("template", "show", "gcp-t4")["starts"] == []

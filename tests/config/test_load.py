@@ -253,6 +253,7 @@ def test_an_unreadable_user_file_is_not_taken_for_an_empty_one(home):
         ('provider = "aws"\ntype = "g6.xlarge"\ntunnel = "iap"', "tunnel"),
         ('provider = "aws"\ntype = "g6.xlarge"\nzones = ["us-central1-a"]', "zones"),
         ('provider = "aws"\ntype = "g6.xlarge"\ndisk = { type = "gp2", iops = 4000 }', "disk.iops"),
+        ('provider = "gcp"\ntype = "g2-standard-4"\ndisk.init_rate = 200', "disk.init_rate"),
         ('provider = "gcp"\ntype = "g2-standard-4"\ntunnel = "ssm"', "tunnel"),
         ('provider = "gcp"\ntype = "g2-standard-4"\nregions = ["us-east-2"]', "regions"),
         ('provider = "gcp"\ntype = "g2-standard-4"\ninstance_profile = "p"', "instance_profile"),

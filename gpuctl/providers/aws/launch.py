@@ -253,7 +253,10 @@ def _disks(order: Order, image: Image) -> list[dict[str, Any]]:
             f"the template gives {order.disk.gb}"
         )
     ended = {"DeleteOnTermination": True, "Encrypted": True}
-    root = {"DeviceName": image.root, "Ebs": {**volumes.disk_parameters(order.disk), **ended}}
+    parameters = volumes.disk_parameters(order.disk)
+    if order.disk.init_rate is not None:
+        parameters["VolumeInitializationRate"] = order.disk.init_rate
+    root = {"DeviceName": image.root, "Ebs": {**parameters, **ended}}
     return [root, *({"DeviceName": device, "Ebs": dict(ended)} for device in image.others)]
 
 

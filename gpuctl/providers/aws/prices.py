@@ -156,6 +156,21 @@ def bundled(thing: Priced) -> Sequence[PricePoint]:
     return sorted(points, key=lambda point: point.at)
 
 
+def initialization(region: str) -> PricePoint | None:
+    """USD per GB of snapshot that filling a volume at a bought rate costs, at most, once.
+
+    AWS asks for each volume that is made with a rate, by the full size of its snapshot and by the
+    rate (EBS pricing, "Provisioned Rate for Volume Initialization"); the dated file has the price
+    of the highest, in the regions where it is known. None = not known.
+    """
+    data = _file()
+    known = data["initialization"]
+    usd = known["usd"].get(region)
+    since = datetime(*_date(known["since"]), tzinfo=UTC)
+    source = f"bundled {data['written']}"
+    return None if usd is None else PricePoint(at=since, usd=Decimal(usd), source=source)
+
+
 def _products(
     clients: Clients,
     service: str,
@@ -235,8 +250,7 @@ _Entry = tuple[Kind, str, Unit, frozenset[str], datetime, Decimal]
 
 @cache
 def _bundle() -> tuple[str, tuple[_Entry, ...]]:
-    text = resources.files("gpuctl.providers.aws").joinpath("prices.toml").read_text("utf-8")
-    data = tomllib.loads(text)
+    data = _file()
     entries = tuple(
         (
             Kind(block["kind"]),
@@ -250,6 +264,12 @@ def _bundle() -> tuple[str, tuple[_Entry, ...]]:
         for sku, usd in block["usd"].items()
     )
     return f"bundled {data['written']}", entries
+
+
+@cache
+def _file() -> dict[str, Any]:
+    text = resources.files("gpuctl.providers.aws").joinpath("prices.toml").read_text("utf-8")
+    return tomllib.loads(text)
 
 
 def _date(day: Any) -> tuple[int, int, int]:

@@ -159,6 +159,10 @@ class AwsProvider:
         """Spot history, Price List, or the bundled file."""
         return prices.price_points(self._clients, thing, span, self._clock)
 
+    def filling(self, region: str) -> PricePoint | None:
+        """By the bundled file."""
+        return prices.initialization(region)
+
     def admit(self, machine: MachineId, access: Access) -> None:
         """Replaces what the machine's lease lets in. NotFound when the machine has no lease."""
         _admit(self._clients, self._settings, machine, access)

@@ -170,6 +170,11 @@ class GcpProvider:
             self._catalog.refresh()
         return self._book.points(thing)
 
+    def filling(self, region: str) -> PricePoint | None:
+        """See `Provider.filling`: Google sells no such rate."""
+        del region
+        return None
+
     def admit(self, machine: MachineId, access: Access) -> None:
         """See `Provider.admit`."""
         vm = self._vms.look(machine.zone, machine.native)

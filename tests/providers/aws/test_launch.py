@@ -57,6 +57,16 @@ def test_one_call_carries_everything(rig: Rig) -> None:
     assert len(request["SecurityGroupIds"]) == 1
 
 
+def test_a_disk_is_filled_at_the_rate_that_was_bought(rig: Rig) -> None:
+    request = launched(rig, disk=DiskSpec(gb=80, type="gp3", init_rate=200))
+    [root] = request["BlockDeviceMappings"]
+    assert root["Ebs"]["VolumeInitializationRate"] == 200
+    price = rig.provider().filling("us-east-1")
+    assert price is not None
+    assert (str(price.usd), price.source) == ("0.0036", "bundled 2026-11-01")
+    assert rig.provider().filling("eu-north-1") is None
+
+
 def test_every_thing_it_makes_is_tagged_from_the_first_instant(rig: Rig) -> None:
     order = rig.order()
     request = launched(rig)
