@@ -69,6 +69,7 @@ def make_quote(app: App, asked: Asked, chance: Chance, rates: Rates) -> Quote:
             reckon.Around(beside.held, beside.always),
             Fraction(1, _UNIT),
             chance(seed),
+            reckon.SAMPLES,
         )
     facts = _Facts(policy, rate, found, beside, past, overhead)
     quote = _quote(app.settings, asked, facts, made, seed, now)

@@ -12,6 +12,7 @@ from gpuctl.core.events import Usage
 from gpuctl.core.kinds import Kind
 from gpuctl.core.model import Component
 from gpuctl.core.ports import CloudRef
+from gpuctl.core.quoting import reckon
 from tests.cli.clouds import Account, Clouds
 from tests.cli.desk import NOW, FixedSession
 
@@ -95,7 +96,8 @@ class Parts(Account):
 
 
 @pytest.fixture
-def quoting(desk):
+def quoting(desk, monkeypatch):
+    monkeypatch.setattr(reckon, "SAMPLES", 40)
     desk.user(CLIENTS)
     desk.clouds = Clouds(Account())
     return desk

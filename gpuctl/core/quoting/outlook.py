@@ -17,8 +17,18 @@ Draw = Callable[[], float]
 FLAPPING = 0.5
 SETTLING = 0.35
 """Hours. Both read off p3.2xlarge in nine AWS zones, February and March 2023."""
-REGIMES = ((1.0, 0.03), (0.4, 0.07), (0.17, 0.17), (0.07, 0.4), (0.03, 1.0))
-"""(spot ends, spot comes) per hour, from a tight market to a calm one."""
+REGIMES = (
+    (1.0, 0.03),
+    (1.0, 0.15),
+    (1.0, 0.5),
+    (0.4, 0.15),
+    (0.4, 0.5),
+    (0.15, 0.15),
+    (0.15, 0.5),
+    (0.05, 0.5),
+    (0.02, 1.0),
+)
+"""(spot ends, spot comes) per hour, from tight markets over fickle ones to calm ones."""
 BLOCK = 48.0
 """Hours: for about so long a market is of one kind."""
 ENOUGH = 12.0
