@@ -18,9 +18,16 @@ install -D -m 0644 "$here/units/logind.conf" /etc/systemd/logind.conf.d/gpuctl.c
 install -d -m 0755 /var/lib/systemd/linger
 touch "/var/lib/systemd/linger/$user"
 
-# What a first `import torch` reads: read ahead at boot, because a disk made from a snapshot
-# fetches each block from far away at its first touch.
-find "$venv/lib" -name '*.so*' -type f -size +1M | sort >/etc/gpuctl/prefetch.list
+# What the start of a training reads: read ahead at boot, because a disk made from a snapshot
+# fetches each block from far away at its first touch. It is recorded here, without a GPU; what
+# torch loads only when it finds one comes after it.
+{
+  if [ -n "${GPUCTL_TORCH:-}" ]; then
+    "$venv/bin/python" -IB "$here/touched.py" || true
+  fi
+  find "$venv/lib" -name '*.so*' -type f -size +1M \
+    \( -name 'libcudnn*' -o -name 'libcublas*' -o -name 'libnvrtc*' -o -name 'libtorch*' \) | sort
+} | awk '!seen[$0]++' >/etc/gpuctl/prefetch.list
 install -m 0755 "$here/units/gpuctl-prefetch" /usr/local/lib/gpuctl-prefetch
 install -m 0644 "$here/units/gpuctl-prefetch.service" /etc/systemd/system/
 systemctl enable gpuctl-prefetch.service
