@@ -2,20 +2,22 @@
 
 import os
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks.table import Row
-from gpuctl.core.deadline.simulate import Market
+from gpuctl.core.deadline.simulate import Market, run_job
 from gpuctl.core.deadline.traces import market_of, read_trace
+from gpuctl.core.deadline.view import Job
 from gpuctl.core.quoting.jobs import (
     LONGEST,
     Terms,
     ZonePrices,
     on_demand_only,
+    patient,
     policy_of,
     run_once,
 )
@@ -29,6 +31,8 @@ SAMPLES = int(os.environ.get("QUOTE_SAMPLES", "60"))
 HOURS = (25.0, 40.0)
 DEADLINES: Sequence[float | None] = (52.0, 72.0, None)
 OVERHEAD = 720
+DAYS_BEFORE = 4
+"""So long before did the job begin that the ledger knows of."""
 HOUR = 3600
 NOTHING = Around(Fraction(0), Fraction(0))
 
@@ -89,6 +93,37 @@ def before(market: Market, first: int) -> Iterator[Stretch]:
                 begun = i
 
 
+def tried(market: Market, first: int) -> Iterator[Stretch]:
+    """What a ledger saw of it: the sessions and hourly refusals of one job in the days before."""
+    step = market.interval / HOUR
+    start = max(0, first - int(DAYS_BEFORE * 24 / step))
+    job = Job(30 * HOUR, int((first - start) * market.interval), OVERHEAD, market.interval)
+    if job.decisions < 1:
+        return
+    places = run_job(job, market, start, patient).places
+    begun = 0
+    for i in range(1, len(places) + 1):
+        if i < len(places) and places[i] == places[begun]:
+            continue
+        held = places[begun]
+        since, until = ((start + each - first) * step for each in (begun, i))
+        if held >= 0:
+            turned = i < len(places)
+            yield Stretch(market.zones[held], there=True, since=since, until=until, turned=turned)
+        else:
+            for hours in range(int(until - since) + 1):
+                at = since + hours
+                yield from (Stretch(z, there=False, since=at, until=at) for z in market.zones)
+        begun = i
+
+
+PASTS: Mapping[str, Callable[[Market, int], Iterable[Stretch]]] = {
+    "all seen before": before,
+    "one job before": tried,
+    "nothing seen before": lambda _market, _first: (),
+}
+
+
 def terms_of(market: Market, first: int, deadline: float | None) -> Terms:
     """Prices until then, hourly."""
     hourly = HOUR / market.interval
@@ -105,13 +140,12 @@ def terms_of(market: Market, first: int, deadline: float | None) -> Terms:
     )
 
 
-def score(market: Market, case: Case, samples: int, *, history: bool = True) -> Scored | None:
+def score(market: Market, case: Case, samples: int, past: str = "all seen before") -> Scored | None:
     """None where the record ends before the job does."""
     terms = terms_of(market, case.first, case.deadline)
     chance = random.Random(f"{case}")
     hours = HOURS[0] + (HOURS[1] - HOURS[0]) * chance.random()
-    seen = before(market, case.first) if history else ()
-    beliefs = outlook(seen, market.zones)
+    beliefs = outlook(PASTS[past](market, case.first), market.zones)
     made = reckon(terms, HOURS, beliefs, NOTHING, Fraction(1), chance.random, samples)
     try:
         real = (
@@ -140,8 +174,7 @@ def scores(
     starts: int,
     samples: int,
     deadlines: Sequence[float | None] = DEADLINES,
-    *,
-    history: bool = True,
+    past: str = "all seen before",
 ) -> Iterator[Scored]:
     """Jobs that begin evenly spaced, from six hours into the record on."""
     for name, market in markets(folder).items():
@@ -150,7 +183,7 @@ def scores(
             least = int(6 * HOUR / market.interval)
             for number in range(starts):
                 first = least + int((number + 0.5) / starts * (room - least))
-                found = score(market, Case(name, deadline, first), samples, history=history)
+                found = score(market, Case(name, deadline, first), samples, past)
                 if found is not None:
                     yield found
 
@@ -166,11 +199,11 @@ def measure() -> Sequence[Row]:
         if not (TRACES / folder).exists():
             rows.append(Row(name=f"{folder}: not at hand", unit="%", value=None))
             continue
-        for history in (True, False):
-            found = list(scores(folder, STARTS, SAMPLES, history=history))
-            label = folder if history else f"{folder}, nothing seen before"
+        for past in PASTS:
+            found = list(scores(folder, STARTS, SAMPLES, past=past))
+            label = f"{folder}, {past}"
             rows += _rows(f"{label}, deadline", [s for s in found if s.case.deadline])
-            rows += _rows(f"{label}, none", [s for s in found if not s.case.deadline])
+            rows += _rows(f"{label}, no deadline", [s for s in found if not s.case.deadline])
     return rows
 
 
