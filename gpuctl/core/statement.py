@@ -93,6 +93,10 @@ class SessionLine(NamedTuple):
     free: bool
     """Interrupted within the first hour: the provider asks nothing for it."""
     prices: tuple[PriceStep, ...] = ()
+    image: str | None = None
+    """`NAME@VERSION` that it was started from, where that is an image of one's own."""
+    recipe_sha256: str | None = None
+    """Of the recipe that the image was made of, as the cloud tells it."""
 
 
 class DaySpend(NamedTuple):

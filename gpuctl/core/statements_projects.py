@@ -169,6 +169,8 @@ class Drawing:
             settled=all(charge.settled for charge in run.machine),
             free=first.free,
             prices=spot_prices(run),
+            image=look.image,
+            recipe_sha256=look.recipe_sha256,
         )
 
     def _instead(self, run: Run, usd: Fraction | None, compute: Decimal) -> Decimal | None:

@@ -35,6 +35,9 @@ class Look(NamedTuple):
     type: str | None = None
     gpu: str | None = None
     gpus: int = 0
+    image: str | None = None
+    """`NAME@VERSION` of an image of one's own, and the hash of the recipe that it was made of."""
+    recipe_sha256: str | None = None
 
 
 class Looks:
@@ -71,11 +74,15 @@ class Looks:
         if not gpu and lease is not None and lease.template in self._templates:
             gpu, gpus = self._templates[lease.template]
         kind = facts.get("type")
+        order = self._orders.get(session or "", {})
+        image, recipe = order.get("image_name"), order.get("recipe_sha256")
         return Look(
             name=self._name(lease, seen),
             type=str(kind) if kind else None,
             gpu=str(gpu) if gpu else None,
             gpus=gpus if isinstance(gpus, int) and gpu else 0,
+            image=str(image) if image else None,
+            recipe_sha256=str(recipe) if recipe else None,
         )
 
     def _name(self, lease: Leased | None, seen: Seen | None) -> str | None:

@@ -28,7 +28,7 @@ from gpuctl.core.statements_record import (
     read_statement,
     statement_record,
 )
-from gpuctl.core.statements_sessions import Looks
+from gpuctl.core.statements_sessions import Look, Looks
 from gpuctl.core.tally import total
 from tests.core import docledger
 from tests.core.stories import now as now_of
@@ -410,15 +410,15 @@ def test_machines_are_told_as_they_were_seen_ordered_or_meant():
                 "gpus": 1, "project": "acme/vision"})  # fmt: skip
     newer = seen._replace(id="t", at=MARCH.end, snapshot={**seen.snapshot, "gpus": 2})
     order = Intent("i", "lease-2", "start", MARCH.start, order={"type": "g5.xlarge", "gpu": "A10G",
-                   "gpus": 1})  # fmt: skip
+                   "gpus": 1, "image_name": "torch@7", "recipe_sha256": "9f"})  # fmt: skip
     lease = Leased("lease-2", "vision-2", "acme/vision", "aws", "1", "a10g", MARCH.start,
                    MARCH.end, MARCH.end)  # fmt: skip
     theirs = lease._replace(id="lease-3", name="secret-1", project="borealis/nlp", template="t4")
     looks = Looks([newer, seen, order, lease, theirs], "acme", {"t4": ("nvidia-tesla-t4", 2)})
-    assert looks.of(None, "m-1") == ("vision-1", "g6.xlarge", "L4", 2)
-    assert looks.of("lease-2", "m-2") == ("vision-2", "g5.xlarge", "A10G", 1)
-    assert looks.of("lease-3", None) == (None, None, "nvidia-tesla-t4", 2)
-    assert looks.of(None, None) == (None, None, None, 0)
+    assert looks.of(None, "m-1") == Look("vision-1", "g6.xlarge", "L4", 2)
+    assert looks.of("lease-2", "m-2") == Look("vision-2", "g5.xlarge", "A10G", 1, "torch@7", "9f")
+    assert looks.of("lease-3", None) == Look(None, None, "nvidia-tesla-t4", 2)
+    assert looks.of(None, None) == Look()
     other = Looks([seen], "borealis", {})
     assert other.of(None, "m-1").name is None
 
