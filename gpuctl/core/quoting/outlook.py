@@ -35,6 +35,8 @@ ENOUGH = 12.0
 """Hours of a block that were watched make it count whole; fewer, in part."""
 LOOK = 1.0
 """Hours that a single look counts for."""
+NEAR = 3.0
+"""Hours between two looks after which they say nothing of the time between them."""
 PRIOR = 2.0
 """What is believed without any history weighs as much as so many blocks that were seen."""
 DOUBT = 0.1
@@ -83,7 +85,30 @@ def outlook(stretches: Iterable[Stretch], zones: Iterable[str]) -> dict[str, Bel
     for one in stretches:
         if one.zone in by_zone:
             by_zone[one.zone].append(one)
-    return {zone: _belief(found) for zone, found in by_zone.items()}
+    return {zone: _belief(joined(found)) for zone, found in by_zone.items()}
+
+
+def joined(stretches: Iterable[Stretch]) -> list[Stretch]:
+    """One zone's, in order of time; looks in vain, soon after one another, as one stretch without.
+
+    Each by itself would say the same thing once more. Such a stretch begins with the loss before
+    it, and ends with the session after it, where these are near.
+    """
+    found: list[Stretch] = []
+    for one in sorted(stretches, key=lambda one: (one.since, one.until)):
+        last = found[-1] if found else None
+        near = last is not None and one.since - last.until <= NEAR
+        if last is not None and near and not last.there and one.there and not last.turned:
+            found[-1] = last._replace(until=max(one.since, last.until), turned=True)
+        if one.there or one.until > one.since or last is None or not near:
+            found.append(one)
+        elif last.there and last.turned:
+            found.append(one._replace(since=min(last.until, one.since)))
+        elif last.there:
+            found.append(one)
+        else:
+            found[-1] = last._replace(until=max(one.until, last.until), turned=False)
+    return found
 
 
 def _belief(stretches: Sequence[Stretch]) -> Belief:

@@ -14,6 +14,7 @@ from gpuctl.core.quoting.outlook import (
     UNKNOWN,
     Course,
     Stretch,
+    joined,
     outlook,
     share_there,
 )
@@ -60,6 +61,37 @@ def test_a_refusal_alone_says_a_little():
     refused = belief([Stretch("a", there=False, since=-5, until=-5)])
     assert 0.98 * share_there(UNKNOWN) < share_there(refused) < share_there(UNKNOWN)
     assert refused.there is None
+
+
+def look(at):
+    return Stretch("a", there=False, since=at, until=at)
+
+
+def held(since, until, *, turned):
+    return Stretch("a", there=True, since=since, until=until, turned=turned)
+
+
+def off(since, until, *, turned):
+    return Stretch("a", there=False, since=since, until=until, turned=turned)
+
+
+@pytest.mark.parametrize(
+    ("seen", "made"),
+    [
+        ([look(-9), look(-7), look(-5)], [off(-9, -5, turned=False)]),
+        ([look(-19), look(-7)], [look(-19), look(-7)]),
+        (
+            [held(-9, -8, turned=True), look(-7), look(-5), held(-4, 0, turned=False)],
+            [held(-9, -8, turned=True), off(-8, -4, turned=True), held(-4, 0, turned=False)],
+        ),
+        ([held(-9, -8, turned=False), look(-7)], [held(-9, -8, turned=False), look(-7)]),
+        ([look(-20), held(-4, 0, turned=False)], [look(-20), held(-4, 0, turned=False)]),
+        ([off(-9, -5, turned=True), held(-5, 0, turned=False)],) * 2,
+    ],
+    ids=["together", "apart", "between sessions", "after an end of ours", "long before", "whole"],
+)
+def test_looks_soon_after_one_another_are_one_stretch(seen, made):
+    assert joined(seen[::-1]) == made
 
 
 def test_another_zone_is_not_this_one():
