@@ -126,7 +126,7 @@ def rebuild(app: App) -> Rebuilt:
     """
     before = {event.id for event in app.ledger.events()}
     with app.progress.step("asking the clouds what runs and what ran"):
-        synced = sync(app, leftovers=True)
+        synced = sync(app, leftovers=True, insure=False)
     leases = tuple(_leases(app, synced))
     app.ledger.append(lease for lease, _ in leases)
     added = tuple(event for event in app.ledger.events() if event.id not in before)

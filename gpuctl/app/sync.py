@@ -6,6 +6,7 @@ from datetime import datetime
 
 from gpuctl.app import App
 from gpuctl.app.gather import Silence, ask
+from gpuctl.app.insure import insure_the_rest
 from gpuctl.app.pricing import record_prices
 from gpuctl.app.settle import settle
 from gpuctl.core import sync as core
@@ -37,8 +38,17 @@ class Synced:
         )
 
 
-def sync(app: App, *, refs: Sequence[CloudRef] | None = None, leftovers: bool = False) -> Synced:
-    """List the clouds first, then read the ledger; append what is new, settle what was open."""
+def sync(
+    app: App,
+    *,
+    refs: Sequence[CloudRef] | None = None,
+    leftovers: bool = False,
+    insure: bool = True,
+) -> Synced:
+    """List the clouds first, then read the ledger; append what is new, settle what was open.
+
+    `insure` False: no cloud is asked to end machines whose `up` did not come to ask for it.
+    """
     wanted = list(refs if refs is not None else app.clouds.accounts())
 
     def question(provider: Provider) -> tuple[str, Sequence[Machine], Sequence[Leftover]]:
@@ -73,6 +83,8 @@ def sync(app: App, *, refs: Sequence[CloudRef] | None = None, leftovers: bool = 
     _look_at_images(app, after, found)
     record_prices(app, after, found)
     _tidy(app, before, machines, found)
+    if insure:
+        insure_the_rest(app, after, machines, found)
     return Synced(
         at=sighting.at,
         machines=tuple(machines),

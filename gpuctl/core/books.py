@@ -10,6 +10,7 @@ from gpuctl.core.events import (
     Ended,
     Event,
     Extended,
+    Insured,
     Intent,
     Leased,
     Missed,
@@ -36,6 +37,10 @@ class Lease:
     payer: str | None
     armed: datetime | None
     """The deadline that the machine itself last reported, None = never reported."""
+    heard: datetime | None = None
+    """When it last did so."""
+    insured: bool = False
+    """Whether its cloud was asked to end it, should it hang."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +107,7 @@ def books(events: Iterable[Event]) -> Books:
                 missed.setdefault(fact.machine, []).append(fact.at)
             case _:
                 pass
+    insured = {fact.lease for fact in facts if isinstance(fact, Insured)}
     settled = {fact.intent for fact in facts if isinstance(fact, Outcome)}
     intents = sorted(
         (fact for fact in facts if isinstance(fact, Intent)), key=lambda fact: (fact.at, fact.id)
@@ -109,7 +115,9 @@ def books(events: Iterable[Event]) -> Books:
     return Books(
         usages=tuple(runs(facts)),
         leases={
-            fact.id: _lease(fact, deadlines.get(fact.id), armed.get(fact.id))
+            fact.id: _lease(
+                fact, deadlines.get(fact.id), armed.get(fact.id), insured=fact.id in insured
+            )
             for fact in facts
             if isinstance(fact, Leased)
         },
@@ -133,6 +141,8 @@ def _lease(
     fact: Leased,
     extended: tuple[datetime, datetime] | None,
     armed: tuple[datetime, datetime] | None,
+    *,
+    insured: bool,
 ) -> Lease:
     return Lease(
         id=fact.id,
@@ -146,6 +156,8 @@ def _lease(
         ceiling=fact.ceiling,
         payer=fact.payer,
         armed=armed[1] if armed else None,
+        heard=armed[0] if armed else None,
+        insured=insured,
     )
 
 

@@ -218,6 +218,16 @@ class Armed(NamedTuple):
     deadline: datetime
 
 
+class Insured(NamedTuple):
+    """A machine's cloud was asked to end it, should its guest hang past the deadline."""
+
+    id: str
+    lease: str
+    at: datetime
+    why: str | None = None
+    """Why it would not; None = it will."""
+
+
 class Seen(NamedTuple):
     """A machine as last reported, written when something about it changed; for `ps --cached`."""
 
@@ -277,6 +287,7 @@ Event = (
     | Intent
     | Outcome
     | Armed
+    | Insured
     | Seen
     | Missed
     | PricesKnown

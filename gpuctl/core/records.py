@@ -12,6 +12,7 @@ from gpuctl.core.events import (
     Ended,
     Event,
     Extended,
+    Insured,
     Intent,
     JobNote,
     Json,
@@ -359,6 +360,14 @@ PRIVATE: dict[str, tuple[type[Event], tuple[Field, ...]]] = {
             Field("lease", "lease", TEXT),
             Field("at", "at", _TIME),
             Field("deadline", "deadline", _TIME),
+        ),
+    ),
+    "insured": (
+        Insured,
+        (
+            Field("lease", "lease", TEXT),
+            Field("at", "at", _TIME),
+            Field("why", "why", TEXT, required=False, null=True),
         ),
     ),
     "seen": (

@@ -396,10 +396,14 @@ def _end_of(usage: Usage, ending: Ending) -> datetime:
 def _uncertain(books: Books, usage: Usage, missed: datetime, *, stopped: bool = False) -> Ending:
     """No evidence is left: the lease's deadline, or the first look that missed it if sooner.
 
-    The disk of a stopped machine outlives the lease.
+    The disk of a stopped machine outlives the lease. A machine that was heard of after that
+    moment (another laptop had extended it) ran until then at least.
     """
     lease = books.leases.get(usage.session or "")
     at = missed if lease is None or stopped else min(lease.deadline, missed)
+    if lease is not None and lease.heard is not None and at < lease.heard:
+        by, beat = EndedBy.USER, Evidence.HEARTBEAT
+        return Ending(at=lease.heard, by=by, evidence=beat, reason="last heard of then")
     return Ending(at=at, by=EndedBy.USER, evidence=Evidence.DEADLINE, reason="not listed any more")
 
 

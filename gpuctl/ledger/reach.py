@@ -17,6 +17,7 @@ from gpuctl.core.events import (
     Ended,
     Event,
     Extended,
+    Insured,
     Intent,
     Leased,
     Missed,
@@ -137,7 +138,7 @@ def _subjects(event: Event) -> Iterator[str]:
             yield event.usage
         case Leased():
             yield event.id
-        case Intent() | Extended() | Armed():
+        case Intent() | Extended() | Armed() | Insured():
             yield event.lease
         case Outcome():
             yield event.intent

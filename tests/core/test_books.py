@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpuctl.core.books import books
-from gpuctl.core.events import Armed, Extended, Intent, Missed, Outcome, Seen, Switch
+from gpuctl.core.events import Armed, Extended, Insured, Intent, Missed, Outcome, Seen, Switch
 from gpuctl.core.kinds import Market
 from gpuctl.core.model import Access, DataVolume, DiskSpec, Offer, Order
 from gpuctl.core.orders import read_order, write_order
@@ -26,12 +26,14 @@ def test_a_lease_with_its_extensions():
         Extended(id="e2", lease="l1", at=minutes(20), deadline=minutes(600)),
         Extended(id="e1", lease="l1", at=minutes(10), deadline=minutes(900)),
         Armed(id="r1", lease="l1", at=minutes(1), deadline=minutes(480)),
+        Insured(id="n1", lease="l1", at=minutes(1)),
         lease(id="l2", at=minutes(60)),
     ]
     known = books(facts)
     first = known.leases["l1"]
     assert (first.deadline, first.armed, first.payer) == (minutes(600), minutes(480), None)
-    assert known.leases["l2"].armed is None
+    assert (first.heard, first.insured) == (minutes(1), True)
+    assert (known.leases["l2"].armed, known.leases["l2"].insured) == (None, False)
     assert known.lease_named("vision-1").id == "l2"
     assert known.lease_named("nobody") is None
 

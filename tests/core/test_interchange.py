@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpuctl.core.bill import bill, fixed
-from gpuctl.core.events import Armed, Intent, Leased, Missed, Outcome, Seen
+from gpuctl.core.events import Armed, Insured, Intent, Leased, Missed, Outcome, Seen
 from gpuctl.core.interchange import (
     RecordError,
     canonical,
@@ -217,6 +217,7 @@ def test_the_siblings_that_are_not_public_come_back_and_take_no_unknown_field():
         Intent(id="i1", lease="l1", verb="start", at=AT, order={"disk": {"gb": 100}, "n": None}),
         Outcome(id="i1/outcome", intent="i1", at=AT, result="done", machine="aws:z:i-1"),
         Armed(id="r1", lease="l1", at=AT, deadline=AT),
+        Insured(id="n1", lease="l1", at=AT, why="no role"),
         Seen(id="e1", machine="m", at=AT, snapshot={"gpus": 1, "gpu": None}),
         Missed(id="m1", machine="m", at=AT),
         Missed(id="m2", machine="m", at=AT, found=True),

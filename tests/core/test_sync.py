@@ -5,7 +5,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 from gpuctl.core.bill import bill, runs
-from gpuctl.core.events import Ended, Missed, Seen, Usage
+from gpuctl.core.events import Armed, Ended, Missed, Seen, Usage
 from gpuctl.core.kinds import EndedBy, Evidence, Kind, State
 from gpuctl.core.merge import merge
 from gpuctl.core.model import Ending
@@ -133,6 +133,19 @@ def test_missed_twice_apart_with_no_trace_left_ends_it_uncertainly():
     }
     assert news[-1].snapshot["state"] == "gone"
     assert book.look(30) == []
+    problems = bill(book.events, EVER, START + 90 * MINUTE).problems
+    assert sum("is uncertain" in problem for problem in problems) == 3
+
+
+def test_a_machine_that_was_heard_of_after_it_was_missed_ran_until_then():
+    heard = Armed(id="r1", lease="l1", at=START + 11 * MINUTE, deadline=START + 480 * MINUTE)
+    book = Notebook(lease(), heard)
+    book.look(1, VM)
+    book.look(10)
+    book.look(12)
+    assert {(run.end, run.evidence) for run in book.books.usages} == {
+        (START + 11 * MINUTE, Evidence.HEARTBEAT)
+    }
     problems = bill(book.events, EVER, START + 90 * MINUTE).problems
     assert sum("is uncertain" in problem for problem in problems) == 3
 
