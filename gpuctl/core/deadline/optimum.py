@@ -106,7 +106,9 @@ def _dual(problem: _Problem) -> tuple[float, float]:
         price = (enough[0] - short[0]) / (enough[1] - short[1])
         cost, progress = _cheapest(problem, price)
         known = short[0] - price * short[1]
-        if cost - price * progress >= known - 1e-6 * max(1.0, abs(known)) * 1e-3:
+        # An end met again is the best there is, whatever rounding makes of the difference.
+        same = (cost, progress) in {short, enough}
+        if same or cost - price * progress >= known - 1e-9 * max(1.0, abs(known)):
             return price, known + price * work
         if progress >= work:
             enough = cost, progress

@@ -83,6 +83,22 @@ def recorded(*zones):
     return market_of([read_trace(path.name, path.read_text()) for path in found], RATIO)
 
 
+def test_costs_too_large_for_a_float_to_tell_apart_have_an_optimum():
+    """Spot comes late and stays: two schedules are the only ones, and their bounds differ by a
+    rounding error."""
+    late, rest, dear, cheap = 17, 943, 30_600_000_000, 9_180_000_000
+    market = Market(
+        zones=("a",),
+        interval=195,
+        available=[(False,)] * late + [(True,)] * rest,
+        prices=[(cheap,)] * (late + rest),
+        shares=[(0.3,)] * (late + rest),
+        on_demand=dear,
+    )
+    # 48 h and the start are 890 intervals (and the last one begun), all of them on spot.
+    assert least_cost(job(market, 48, 52), market, 0) == 890 * cheap
+
+
 @pytest.mark.skipif(not TRACES.exists(), reason="the recorded traces are not at hand")
 @pytest.mark.parametrize("zones", [("us-east-1c",), ("us-west-2",)], ids=str)
 @pytest.mark.parametrize("deadline_h", [52, 60, 72])
