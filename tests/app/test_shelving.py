@@ -13,8 +13,9 @@ from gpuctl.app.sync import sync
 from gpuctl.config.lockfile import Built
 from gpuctl.core.bill import bill, fixed
 from gpuctl.core.errors import GpuctlError, InvalidRequest, NotFound, UsageProblem
-from gpuctl.core.events import Ended, Usage
+from gpuctl.core.events import Ended, Intent, Outcome, Usage
 from gpuctl.core.images.costs import MARK
+from gpuctl.core.images.making import ImageOrder, write_image_order
 from gpuctl.core.kinds import Evidence, Kind
 from gpuctl.core.span import Span
 from tests.changed import changed
@@ -382,3 +383,30 @@ def test_what_was_gone_at_once_and_came_back_is_a_run_from_then_on(desk):
     first, again = image_runs(desk)
     assert (first.start, first.end) == (image.made_at, image.made_at)
     assert (again.start, again.end) == (desk.clock(), None)
+
+
+def test_what_was_built_is_in_the_ledger_from_the_next_command_on(desk):
+    machine = desk.machine()
+    order = ImageOrder(
+        token="5e" * 16,
+        lease=machine.lease,
+        install="1f" * 16,
+        machine=machine.id,
+        name=NAME,
+        version="9",
+        recipe_sha256="9f" * 32,
+        project="acme/vision",
+    )
+    intent = Intent("i-9", machine.lease, "image", desk.clock(), order=write_image_order(order))
+    desk.app.clouds.connect(asked_ref(desk)).make_image(order)
+    desk.app.ledger.append([intent])
+    desk.clock.tick(minutes=5)
+    desk.sync()
+    assert image_runs(desk) == []
+    desk.app.ledger.append([Outcome("o-9", "i-9", desk.clock(), "done")])
+    desk.sync()
+    [run] = image_runs(desk)
+    assert (run.extra[MARK], run.project) == (f"{NAME}@9", "acme/vision")
+    before = desk.aws.calls.count("images")
+    desk.sync()
+    assert desk.aws.calls.count("images") == before

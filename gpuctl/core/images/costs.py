@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 from gpuctl.core.books import Books
 from gpuctl.core.events import Ended, Event, Missed, Usage
+from gpuctl.core.images.making import read_image_order
 from gpuctl.core.images.stored import StoredImage
 from gpuctl.core.kinds import EndedBy, Evidence
 from gpuctl.core.model import Billable
@@ -17,6 +18,9 @@ from gpuctl.core.span import format_time
 
 MARK = "image"
 """The field of a usage record that names its image: `NAME@VERSION`."""
+
+MADE = "image"
+"""The verb of an order for an image."""
 
 PATIENCE = timedelta(seconds=60)
 """Two listings at least so far apart that lack an image count as two."""
@@ -57,12 +61,29 @@ def open_runs(books: Books) -> Sequence[Usage]:
 
 
 def due(books: Books, at: datetime) -> frozenset[tuple[str, str]]:
-    """The accounts (provider, id) whose images were not seen for a day, and ought to be."""
-    return frozenset(
+    """The accounts (provider, id) whose images ought to be looked at.
+
+    Those with one that was not seen for a day, and those where one was built that never was.
+    """
+    old = {
         (usage.provider, usage.account or "")
         for usage in open_runs(books)
         if at - last_seen(books, usage) >= DAILY
-    )
+    }
+    return frozenset(old | _built(books))
+
+
+def _built(books: Books) -> set[tuple[str, str]]:
+    noted = {usage.extra.get(MARK) for usage in books.usages}
+    found = set()
+    for intent in books.intents.values():
+        outcome = books.outcomes.get(intent.id)
+        if intent.verb != MADE or outcome is None or outcome.result != "done":
+            continue
+        order = read_image_order(intent.order)
+        if order.key not in noted:
+            found.add((order.machine.provider, order.machine.account))
+    return found
 
 
 def last_seen(books: Books, usage: Usage) -> datetime:
