@@ -20,7 +20,7 @@ from gpuctl.core.checkpoints import Store, found
 from gpuctl.core.errors import GpuctlError, LedgerError, NotFound, RemoteFailed
 from gpuctl.core.events import Ended as RunEnded
 from gpuctl.core.events import Event, Intent, JobNote, Leased, Usage
-from gpuctl.core.jobs import CLAIMED, Begun, Claim, Ended, Fact, Job, Leg, jobs, note
+from gpuctl.core.jobs import CLAIMED, Begun, Claim, Ended, Fact, Job, Leg, jobs, note, remote_name
 from gpuctl.core.keeping import Keep, code_key, root_of
 from gpuctl.core.kinds import EndedBy, Kind, MarketPolicy, State
 from gpuctl.core.model import Machine
@@ -33,6 +33,8 @@ _NEAR = timedelta(minutes=3)
 """A machine tells its job to end two minutes before its own deadline."""
 _TOLD_TO_END = ("deadline", "idle", "spot", "preempted")
 _MINIMUM = timedelta(minutes=1)
+_SAVES_WITHIN = timedelta(minutes=5)
+"""On a machine that nobody takes away there is time to upload what was saved."""
 
 
 class Actor(NamedTuple):
@@ -102,8 +104,13 @@ def template_for(app: App, job: Job, held: Claim | None = None) -> Template:
         rest = job.wanted.deadline - app.clock() + timedelta(minutes=10)
         template = replace(template, ttl=max(template.ttl, rest))
     if held is not None and held.market is not None:
-        zones = held.zones or template.zones
-        template = replace(template, market=MarketPolicy(held.market), zones=zones)
+        market = MarketPolicy(held.market)
+        template = replace(template, market=market, zones=held.zones or template.zones)
+        if market is MarketPolicy.ON_DEMAND:
+            # `max_price` bounds what spot may cost; the deadline is to be kept.
+            template = replace(template, max_price=None)
+        if held.type is not None:
+            template = replace(template, type=held.type, fallbacks=())
     return template
 
 
@@ -203,7 +210,7 @@ def begun_on(machine: Machine, leg: int, remote: str, at: datetime) -> Begun:
 
 def begun_as(job: Job, leg: Leg) -> str:
     """What its command is called on its machine."""
-    return job._replace(legs=job.legs[: leg.number - 1]).remote
+    return remote_name(job.wanted.name, leg.number)
 
 
 def renewed(app: App, job: Job, leg: Leg, actor: Actor) -> bool:
@@ -245,6 +252,28 @@ def _keep(app: App, job: Job, leg: Leg, *, fetch: bool) -> Keep | None:
         tree=None if table.bucket is None else job.id,
         fetch=fetch,
     )
+
+
+def save_and_end(app: App, job: Job, begun: Begun, machine: Machine) -> int | None:
+    """Have the job save itself and end, as before an interruption; its code, None = it did not.
+
+    Waits for as long as an upload may take: the keeper ends after that.
+    """
+    table = app.settings.template(job.wanted.template).checkpoint
+    signal = "TERM" if table is None else table.signal.removeprefix("SIG")
+    with app.progress.step(f"{job.wanted.name} saves itself on {machine.name}"):
+        if table is not None and table.command is not None:
+            words = f'cd "$1" && export GPUCTL_CHECKPOINTS="$2" && {table.command}'
+            where = (job.wanted.directory, table.dir)
+            app.reach.run(machine, ["sh", "-c", words, "save", *where])
+        app.reach.signal_job(machine, begun.remote, signal)
+        until = app.clock() + _SAVES_WITHIN
+        while app.clock() < until:
+            code = app.reach.job_code(machine, begun.remote)
+            if code is not None:
+                return code
+            app.sleep(2.0)
+    return None
 
 
 # --- what became of it ----------------------------------------------------------------------
@@ -323,7 +352,7 @@ def run_of(app: App, begun: Begun) -> Usage | None:
 def _how(app: App, job: Job, begun: Begun, run: Usage, at: datetime) -> str:
     if run.ended_by is EndedBy.PROVIDER:
         return "interrupted"
-    if any(decided.leaves == begun.leg for decided in job.decided):
+    if job.leaving is not None and job.leaving.number == begun.leg:
         return "moved"
     events = app.ledger.events()
     reasons = [e.reason for e in events if isinstance(e, RunEnded) and e.usage == run.id]

@@ -54,7 +54,7 @@ def run_to_the_end(
     wanted = _wanted(session, asked, words, flags, me)
     job = app.new_id()[:12]
     pursue.ask(app, job, wanted, _claim(session, machine, wanted, me))
-    code = see_through(session, me, job, detach=flags["detach"])
+    code = see_through(session, me, job, detach=flags["detach"], explain=flags["explain"])
     if flags["pull"] is not None and not flags["detach"] and code != _DETACHED:
         _pull(session, job, wanted, flags)
     return code
@@ -182,9 +182,11 @@ def _claim(
     return claim(session.app, me, 1, 1, machine.name)._replace(existing=True)
 
 
-def see_through(session: Session, me: Actor, job: str, *, detach: bool = False) -> int:
+def see_through(
+    session: Session, me: Actor, job: str, *, detach: bool = False, explain: bool = False
+) -> int:
     """Every step that is due, and the job's log between them; what `run` ends with."""
-    terminal = Terminal(session, me, job)
+    terminal = Terminal(session, me, job, explain=explain)
     try:
         return terminal.run(detach=detach)
     except KeyboardInterrupt:
@@ -199,7 +201,8 @@ def see_through(session: Session, me: Actor, job: str, *, detach: bool = False) 
 class Terminal:
     """One job's steps and log."""
 
-    def __init__(self, session: Session, me: Actor, job: str) -> None:
+    def __init__(self, session: Session, me: Actor, job: str, *, explain: bool) -> None:
+        self._explain = explain
         self._app: App = session.app
         self._job = job
         self._me = me
@@ -237,6 +240,8 @@ class Terminal:
             return pursue.failed(error)
 
     def _say(self, done: Step) -> None:
+        if self._explain and done.explains is not None:
+            click.echo(done.explains, err=True)
         if done.says != self._said:
             hint = "; Ctrl-C detaches" if done.state is State.RUNNING and not self._said else ""
             click.echo(f"{done.says}{hint}", err=True)

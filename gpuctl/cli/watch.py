@@ -1,6 +1,6 @@
 """`watch`: see open jobs through, from any computer that has the ledger."""
 
-from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import click
 
@@ -8,14 +8,21 @@ from gpuctl.cli.command import command
 from gpuctl.cli.session import Session
 from gpuctl.core.errors import GpuctlError, NotFound
 
+if TYPE_CHECKING:
+    from gpuctl.app.leg import Actor
+    from gpuctl.app.pursue import Step
+
 
 @click.command()
 @click.argument("job", required=False)
 @click.option("--once", is_flag=True, help="Do what is due now and return: for cron.")
 @click.option("--stay", is_flag=True, help="Wait for new jobs when none is open.")
+@click.option("--explain", is_flag=True, help="Say why, where a deadline decides.")
 @click.option("--every", default="30s", metavar="D", help="Between two looks: 30s.")
 @command
-def watch(session: Session, job: str | None, *, once: bool, stay: bool, every: str) -> int:
+def watch(
+    session: Session, job: str | None, *, once: bool, stay: bool, explain: bool, every: str
+) -> int:
     """Resume jobs of `run --resume auto` and `--deadline` when the cloud takes their machines.
 
     Takes every open job of the ledger, or JOB alone (its id or name; its exit code is passed on).
@@ -34,31 +41,47 @@ def watch(session: Session, job: str | None, *, once: bool, stay: bool, every: s
         from gpuctl.core.errors import UsageProblem
 
         raise UsageProblem(f"--every: {error}") from None
-    me = actor(session.environ)
-    one_job = None if job is None else chosen(session, job)
-    said: dict[str, str] = {}
+    chosen_one = None if job is None else chosen(session, job)
+    looking = Watching(session, actor(session.environ), explain=explain)
     while True:
-        again = False
         pending = [one.id for one in pursue.open_jobs(session.app)]
-        for one in [one_job] if one_job is not None else pending:
-            try:
-                done = pursue.step(session.app, one, me)
-            except GpuctlError as error:
-                done = pursue.failed(error)
-            if said.get(one) != done.says:
-                click.echo(f"{one}  {done.says}", err=True)
-            said[one] = done.says
-            again = again or done.state is State.AGAIN
-            if one_job is not None and done.state is State.OVER:
-                return done.code or 0
-        if again:
+        steps = [looking.look(one) for one in ([chosen_one] if chosen_one else pending)]
+        if chosen_one and steps[0].state is State.OVER:
+            return steps[0].code or 0
+        if any(step.state is State.AGAIN for step in steps):
             continue
         if once:
             return 0
         if not pending and not stay:
             click.echo("no job is open", err=True)
             return 0
-        session.app.sleep(max(pause, timedelta(seconds=1)).total_seconds())
+        soonest = min((step.again_s for step in steps), default=pause.total_seconds())
+        session.app.sleep(max(1.0, min(soonest, pause.total_seconds())))
+
+
+class Watching:
+    """What was said of each job already: only news is worth a line."""
+
+    def __init__(self, session: Session, me: "Actor", *, explain: bool) -> None:
+        self._app = session.app
+        self._me = me
+        self._explain = explain
+        self._said: dict[str, str] = {}
+
+    def look(self, job: str) -> "Step":
+        """Do what is due for one job."""
+        from gpuctl.app import pursue
+
+        try:
+            done = pursue.step(self._app, job, self._me)
+        except GpuctlError as error:
+            done = pursue.failed(error)
+        if self._explain and done.explains is not None:
+            click.echo(f"{job}  {done.explains}", err=True)
+        if self._said.get(job) != done.says:
+            click.echo(f"{job}  {done.says}", err=True)
+        self._said[job] = done.says
+        return done
 
 
 def chosen(session: Session, named: str) -> str:

@@ -3,7 +3,7 @@
     asked                      once
     claim     leg n, turn k    who may act for that leg, until when; one holder for each number
     begun     leg n            the command runs on that machine
-    ended     leg n            exit, interrupted, lease, moved, lost
+    ended     leg n            exit, interrupted, lease, moved, lost, stopped, refused
     decided   leg n            where a job with a deadline is to be, and why
     over                       once
 
@@ -71,6 +71,8 @@ class Claim(NamedTuple):
     """`spot` or `on-demand` where a deadline decided; None = as the template has it."""
     zones: tuple[str, ...] = ()
     """The zones to try, in order, where a deadline decided."""
+    type: str | None = None
+    """The type that its hours are counted on."""
 
 
 class Begun(NamedTuple):
@@ -89,7 +91,7 @@ class Begun(NamedTuple):
 
 
 class Ended(NamedTuple):
-    """A leg is over. `how`: `exit`, `interrupted`, `lease`, `moved`, `lost`, `stopped`.
+    """A leg is over. `how`: `exit`, `interrupted`, `lease`, `moved`, `lost`, `stopped`, `refused`.
 
     `lost_s` is what was computed since the newest checkpoint, None = not known; `kept_s` is the
     job's work that is safe after it, all legs together, None = not known.
@@ -118,9 +120,9 @@ class Decided(NamedTuple):
     lost: str | None = None
     refused: tuple[str, ...] = ()
     prices: Mapping[str, Json] = NOTHING
+    type: str | None = None
+    """The type that they are of."""
     work_left_s: int = 0
-    leaves: int | None = None
-    """The leg that is to be ended properly for it."""
 
 
 class Over(NamedTuple):
@@ -144,6 +146,11 @@ class Leg(NamedTuple):
         """The newest: whose turn it is."""
         return self.claims[-1]
 
+    @property
+    def had_machine(self) -> bool:
+        """Whether it ever got one, as far as is known."""
+        return self.begun is not None or (self.ended is not None and self.ended.how != "refused")
+
 
 class Job(NamedTuple):
     """A job with all that came of it."""
@@ -157,8 +164,20 @@ class Job(NamedTuple):
 
     @property
     def leg(self) -> Leg | None:
-        """The last one."""
-        return self.legs[-1] if self.legs else None
+        """The one that is on: the last that has not ended, else the last to end.
+
+        While a job moves there are two, the one that it leaves and the next.
+        """
+        going = [leg for leg in self.legs if leg.ended is None]
+        if going:
+            return going[-1]
+        return max(self.legs, key=lambda leg: (_end_of(leg), leg.number), default=None)
+
+    @property
+    def leaving(self) -> Leg | None:
+        """The leg that the next one was claimed to take over from."""
+        going = [leg for leg in self.legs if leg.ended is None]
+        return going[-2] if len(going) > 1 else None
 
     @property
     def open(self) -> bool:
@@ -168,13 +187,7 @@ class Job(NamedTuple):
     @property
     def attempts(self) -> int:
         """Legs that had a machine."""
-        return sum(1 for leg in self.legs if leg.begun is not None or leg.ended is not None)
-
-    @property
-    def remote(self) -> str:
-        """What the next leg's command is called on its machine."""
-        number = (self.leg.number if self.leg is not None else 0) + 1
-        return remote_name(self.wanted.name, number)
+        return sum(1 for leg in self.legs if leg.had_machine)
 
     @property
     def lost_zone(self) -> str | None:
@@ -183,6 +196,11 @@ class Job(NamedTuple):
         if leg is None or leg.begun is None or leg.ended is None:
             return None
         return leg.begun.zone if leg.ended.how == "interrupted" else None
+
+
+def _end_of(leg: Leg) -> datetime:
+    assert leg.ended is not None  # noqa: S101 - none is going on
+    return leg.ended.at
 
 
 def remote_name(name: str, leg: int) -> str:

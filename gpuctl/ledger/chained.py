@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 class ChainedLedger(abc.ABC):
     """Events in a chain of hashes. Every method may raise LedgerError, which names the place."""
 
+    _read: tuple[Event, ...] = ()
+    """What was read before: an event never changes, and numbers have no gaps."""
+
     @property
     @abc.abstractmethod
     def location(self) -> str:
@@ -58,8 +61,13 @@ class ChainedLedger(abc.ABC):
     def events(self) -> Sequence[Event]:
         """Everything, oldest first."""
         with self._reading() as db:
-            rows = db.execute("SELECT seq, body FROM events ORDER BY seq").fetchall()
-        return [self._event(seq, body) for seq, body in rows]
+            known = self._read
+            rows = db.execute(
+                "SELECT seq, body FROM events WHERE seq > ? ORDER BY seq", (len(known),)
+            ).fetchall()
+            if rows:
+                known = self._read = (*known, *(self._event(seq, body) for seq, body in rows))
+        return list(known)
 
     def events_about(self, span: Span) -> Sequence[Event]:
         """All that charges within `span` can depend on, oldest first: months, not years."""

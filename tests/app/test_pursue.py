@@ -25,7 +25,7 @@ Make = Callable[..., Desk]
 
 
 @pytest.fixture
-def shop(make_desk: Make, clouds: Any) -> "Shop":
+def shop(make_desk: Make) -> "Shop":
     return Shop(make_desk)
 
 
