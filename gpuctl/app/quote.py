@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
+from math import ceil
 from typing import NamedTuple
 
 from gpuctl.app import App
@@ -26,12 +27,15 @@ from gpuctl.core.statement import Exchange, Party
 from gpuctl.core.statements_facts import Rate
 
 INTERVAL = 900
-"""Seconds between the decisions of the sample: quicker ones give the same figures."""
+"""Seconds between the decisions of the sample: quicker ones give the same figures…"""
+_STEPS = 960
+"""…and no more decisions than that: a long job's are further apart."""
 USABLE_S = 360
 """From request to usable where no start was measured…"""
 LOST_S = 360
 """…and what is computed again after each, without a checkpoint table. Together 0.2 h, the figure
 that the published work on deadlines takes (docs/quotes.md)."""
+_FARTHEST = timedelta(days=120)
 _UNIT = 10**10
 _RATE_PLACES = 10
 
@@ -87,7 +91,13 @@ def _overhead(template: Template, past: Seen) -> int:
 def _refuse_infeasible(asked: Asked, overhead: int, now: datetime) -> None:
     if asked.deadline is None:
         return
+    if asked.deadline > now + _FARTHEST:
+        raise UsageProblem(
+            f"--deadline {format_time(asked.deadline)}: nobody knows prices so far ahead",
+            hint=f"--deadline {format_time(now + _FARTHEST)} or sooner",
+        )
     needed = timedelta(seconds=int(asked.hours[1] * 3600) + overhead + INTERVAL)
+    needed += needed / _STEPS
     if now + needed > asked.deadline:
         raise UsageProblem(
             f"{asked.hours[1]} hours and {format_duration(timedelta(seconds=overhead))} for the "
@@ -99,6 +109,7 @@ def _refuse_infeasible(asked: Asked, overhead: int, now: datetime) -> None:
 def _terms(asked: Asked, found: Sold, overhead: int, now: datetime) -> jobs.Terms:
     market, highest = asked.template.market, asked.template.max_price
     left = None if asked.deadline is None else (asked.deadline - now).total_seconds() / 3600
+    hours = float(asked.hours[1]) if left is None else left
     return jobs.Terms(
         on_demand=int(found.on_demand * _UNIT),
         zones=[
@@ -107,7 +118,7 @@ def _terms(asked: Asked, found: Sold, overhead: int, now: datetime) -> jobs.Term
             if market is not MarketPolicy.ON_DEMAND
         ],
         overhead=overhead,
-        interval=INTERVAL,
+        interval=INTERVAL * max(1, ceil(hours * 3600 / INTERVAL / _STEPS)),
         deadline=left,
         fallback=market is MarketPolicy.SPOT_THEN_ON_DEMAND,
         highest=None if highest is None else int(highest * _UNIT),

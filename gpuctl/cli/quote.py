@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from gpuctl.core.quoting.actual import Actual
     from gpuctl.core.quoting.quote import Quote
 
-_MOST_HOURS = 10_000
+_MOST_HOURS = 1_000
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 

@@ -157,11 +157,14 @@ def test_dollars_need_no_rate_and_hours_may_be_one_number(quoting):
     assert (made["currency"], made["hours"], made["vat_rate"]) == ("USD", ["30", "30"], None)
 
 
+def test_a_long_job_with_little_time_to_spare(quoting):
+    made = quoting.json("quote", "-p", "borealis/nlp", "--hours", "1000", "--deadline", "42d")
+    assert made["finish_p90"] <= made["deadline"]
+
+
 def test_without_a_deadline_it_is_run_as_the_template_says(quoting):
     assert quoting.json("quote", *FOR)["basis"]["way"] == "spot-then-on-demand"
-    made = quoting.json("quote", *FOR, "-t", "t4-spot")
-    assert made["basis"]["way"] == "spot"
-    assert made["basis"]["type"] == "g4dn.xlarge"
+    assert quoting.json("quote", *FOR, "-t", "t4-spot")["basis"]["type"] == "g4dn.xlarge"
 
 
 def test_a_type_without_a_price_gives_way_to_the_next(quoting):
@@ -257,7 +260,9 @@ def test_steps_of_the_client(quoting):
         (("-p", "acme/visoin", *HOURS), 3, "did you mean acme/vision?"),
         ((*FOR, "-t", "l4spot"), 3, "did you mean l4-spot?"),
         ((*FOR, "--deadline", "2026-01-01"), 2, "is past"),
-        ((*FOR, "--deadline", "30h"), 2, "--deadline 2026-03-04T01:27:00Z or later"),
+        ((*FOR, "--deadline", "30h"), 2, "--deadline 2026-03-04T01:29:31Z or later"),
+        ((*FOR, "--deadline", "2027-01-01"), 2, "or sooner"),
+        ((*FOR, "--hours", "2000"), 2, "to 1000"),
         ((*FOR, "--deadline", "soon"), 2, "'Fri 18:00'"),
         ((*FOR, "--deadline", "Fri 25:00"), 2, "--deadline"),
         ((*FOR, "--cached"), 3, "gpuctl price update -t l4-spot --days 90"),
