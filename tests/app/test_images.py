@@ -13,7 +13,7 @@ from gpuctl.config.paths import paths
 from gpuctl.config.recipe import read_recipe
 from gpuctl.core.images.facts import Branches, ImageFacts, Module, Verdict
 from gpuctl.core.model import Accelerator
-from gpuctl.wiring.shelf import known_image, lock_file, shelf
+from gpuctl.wiring.shelf import known_image, lock_file, pinned, shelf, update_locks
 from tests.fake_images import stored
 
 AT = datetime(2026, 11, 22, tzinfo=UTC)
@@ -164,3 +164,23 @@ def test_a_mistake_in_a_recipe_starts_a_machine_all_the_same(tmp_path):
     (tmp_path / "amis/mine/image.toml").write_text("name = 1")
     assert known_image(places(tmp_path), "torch-portable@1") is None
     assert known_image(places(tmp_path), DLAMI).module is Module.OPEN
+
+
+def test_a_lock_file_tells_where_a_version_and_a_channel_lead(tmp_path):
+    google = NEWER._replace(gcp="projects/p/global/images/x", channels=("next",))
+    write_lock(lock_file(places(tmp_path)), [BUILT._replace(channels=("stable",)), google])
+
+    def led(text, provider="aws", region="us-east-2"):
+        return pinned(places(tmp_path), text, provider, region)
+
+    assert led("torch-portable@1") == led("torch-portable") == ("torch-portable@1", AMI)
+    assert led("torch-portable@1", region="us-west-2") is None
+    assert led("torch-portable@next") is None
+    found = ("torch-portable@2", "projects/p/global/images/x")
+    assert led("torch-portable@next", "gcp", "us-central1") == found
+    assert led(AMI) is led("nobodys") is None
+    update_locks(places(tmp_path), lambda one: None if one.version == "2" else one)
+    assert led("torch-portable@next", "gcp", "us-central1") is None
+    assert led("torch-portable@1") == ("torch-portable@1", AMI)
+    lock_file(places(tmp_path)).write_text("form = 9")
+    assert led("torch-portable@1") is None

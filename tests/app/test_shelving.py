@@ -17,6 +17,7 @@ from gpuctl.core.events import Ended, Intent, Outcome, Usage
 from gpuctl.core.images.costs import MARK
 from gpuctl.core.images.making import ImageOrder, write_image_order
 from gpuctl.core.kinds import Evidence, Kind
+from gpuctl.core.ports import CloudRef
 from gpuctl.core.span import Span
 from tests.changed import changed
 from tests.fake_images import NAME, stored
@@ -410,3 +411,39 @@ def test_what_was_built_is_in_the_ledger_from_the_next_command_on(desk):
     before = desk.aws.calls.count("images")
     desk.sync()
     assert desk.aws.calls.count("images") == before
+
+
+def test_nothing_is_pruned_while_machines_cannot_be_listed(shelved):
+    provider = shelved.app.clouds.connect(asked_ref(shelved))
+
+    def silent():
+        raise GpuctlError("the listing of machines broke")
+
+    provider.machines = silent
+    with pytest.raises(GpuctlError, match="so a machine there may use any image"):
+        prunable(shelved.app, (), None, None)
+
+
+def test_a_copy_that_is_not_shown_at_once_is_waited_for(shelved, lock):
+    asked = copies(shelved.app, f"{NAME}@4", [WEST])
+    provider = shelved.app.clouds.connect(asked_ref(shelved))
+    plain, lookup, asks = provider.copy_image, provider.image, []
+    provider.copy_image = lambda image, region: changed(plain(image, region), ready=False)
+
+    def shown_later(region, text):
+        asks.append(text)
+        if len(asks) < 3:
+            raise NotFound("not shown yet")
+        return lookup(region, text)
+
+    provider.image = shown_later
+    assert keys(copy(shelved.app, asked, lock.update)) == [("4", WEST)]
+    assert len(asks) == 3
+
+
+def test_two_names_of_one_account_are_one_account(shelved):
+    provider = shelved.app.clouds.connect(asked_ref(shelved))
+    shelved.app.clouds.providers[CloudRef("aws", "acme")] = provider
+    look(shelved.app)
+    assert len(image_runs(shelved)) == 6
+    assert {run.payer for run in image_runs(shelved)} == {None}

@@ -2,12 +2,14 @@
 
 import itertools
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import compute_v1
 
+from gpuctl.core.errors import InvalidRequest, NotFound
 from gpuctl.core.images.stored import StoredImage
 from gpuctl.core.kinds import Market
 from gpuctl.core.model import Access, DiskSpec, MachineId, Offer, Order
@@ -220,3 +222,38 @@ def shelf(world: GcpWorld, cloud: GcpCloud) -> GcpShelf:
 
 class TestGcpImages(ImageContract):
     """Google's images."""
+
+    def test_only_the_projects_own_addresses_are_images_of_its_own(
+        self, provider: GcpProvider, shelf: GcpShelf
+    ) -> None:
+        shelf.image("7")
+        for text in ("projects/others/global/images/x", "projects/a/b", "Not A Name"):
+            with pytest.raises(InvalidRequest):
+                provider.image("us-central1", text)
+        with pytest.raises(NotFound):
+            provider.image("us-central1", f"projects/{PROJECT}/global/images/no-such")
+
+    def test_people_and_accounts_are_shared_with_by_their_address(
+        self, provider: GcpProvider, shelf: GcpShelf
+    ) -> None:
+        shelf.image("7")
+        [image] = provider.images()
+        for whom in ("ann@example.com", "robot@acme.iam.gserviceaccount.com"):
+            provider.share_image(image, whom)
+        name = image.id.rpartition("/")[2]
+        policy = shelf._images.get_iam_policy(project=PROJECT, resource=name)
+        assert sorted(member for binding in policy.bindings for member in binding.members) == [
+            "serviceAccount:robot@acme.iam.gserviceaccount.com",
+            "user:ann@example.com",
+        ]
+
+    def test_a_label_that_somebody_changed_in_between_is_read_again(
+        self, provider: GcpProvider, shelf: GcpShelf, cloud: GcpCloud
+    ) -> None:
+        shelf.image("7")
+        [image] = provider.images()
+        cloud.fault("images.setLabels", status=412, reason="conditionNotMet", count=1)
+        provider.promote_image(image, "stable")
+        assert provider.image("us-central1", NAME).id == image.id
+        with pytest.raises(InvalidRequest, match="not ready"):
+            provider.promote_image(replace(image, ready=False), "stable")
