@@ -26,6 +26,7 @@ from tests.faults.world import World
 
 PROMISED_S = 4.0
 """From the moment at which the cloud would tell, to the hook."""
+MEMORY_MB = 30
 _RUN_S = 8.0
 _AT_ONCE = 6
 _LATER = "2026-11-22T10:20:00Z"
@@ -125,6 +126,7 @@ def lived(base: Path, scene: Scene) -> Result:
             last = max([since for _, since in scene.hooks] or [0.0])
             time.sleep(max(_RUN_S - 2, last + PROMISED_S) + 1)
             ended = process.poll()
+            memory = _memory(process.pid)
         finally:
             process.kill()
             said = process.communicate()[1]
@@ -134,11 +136,19 @@ def lived(base: Path, scene: Scene) -> Result:
     wrong = list(_late(scene, [line.split() for line in ran], wall))
     if ended is not None:
         wrong.append(f"the agent has ended with {ended}")
+    if memory > MEMORY_MB:
+        wrong.append(f"the agent takes {memory:.0f} MB")
     if "Traceback" in said:
         wrong.append("traceback")
     if any(call.startswith(("poweroff", "shutdown")) for call in calls):
         wrong.append("the machine was ended")
     return Result(f"{scene.cloud} {scene.name}", tuple(wrong), (said[-800:],) if wrong else ())
+
+
+def _memory(pid: int) -> float:
+    """At most so far, in MB; 0 where it has ended."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int((status.partition("VmHWM:")[2].split() or ["0"])[0]) / 1000
 
 
 def _late(scene: Scene, ran: Sequence[Sequence[str]], wall: float) -> Iterator[str]:
