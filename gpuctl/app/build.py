@@ -16,12 +16,13 @@ from gpuctl.app.build_steps import CutOff, Write, run_steps
 from gpuctl.app.builder import (
     Building,
     BuildPlan,
+    Stand,
     builder_name,
     builder_template,
     end_builder,
     estimate,
+    stand,
     standing,
-    usable,
 )
 from gpuctl.app.job import Interrupted
 from gpuctl.app.settle import IMAGE, note_outcome, outcome_of
@@ -157,9 +158,13 @@ def _builder(
     if books(app.ledger.events()).lease_named(name) is not None and not asked.dry_run:
         synced = sync(app, refs=[ref])
         before = standing(synced, name)
-        if before is not None and not usable(app, synced, before, template):
-            app.progress.note(f"{name} lets nobody in any more; a new one takes its place")
-            end_builder(app, ref, name)
+        match None if before is None else stand(app, synced, before, template):
+            case Stand.READY:
+                app.progress.note(f"going on with {name}")
+                return before
+            case Stand.LOST:
+                app.progress.note(f"{name} lets nobody in any more; a new one takes its place")
+                end_builder(app, ref, name)
     wanted = Asked(project=asked.project, template=template, name=name, dry_run=asked.dry_run)
     try:
         done = up(app, wanted, lambda plan: confirm(estimate(app, asked, plan)))

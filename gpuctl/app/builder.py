@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from enum import StrEnum
 from fractions import Fraction
 
 from gpuctl.app import App
@@ -158,27 +159,36 @@ def standing(synced: Synced, name: str) -> Machine | None:
     return next((machine for machine in found if machine.state is not State.GONE), None)
 
 
-def usable(app: App, synced: Synced, machine: Machine, template: Template) -> bool:
-    """Whether a builder that is there can go on: it is still starting, or lets us in.
+class Stand(StrEnum):
+    """What can be done with a builder that is there."""
 
-    One that was cleaned lets nobody in, and whether all of it was done cannot be known.
+    STARTING = "starting"
+    READY = "ready"
+    LOST = "lost"
+
+
+def stand(app: App, synced: Synced, machine: Machine, template: Template) -> Stand:
+    """Whether it is still starting, or was ready before and answers now as it did then.
+
+    One that was being cleaned lets nobody in, or has lost its guard: whether all of that was done
+    cannot be known.
     """
     if machine.state not in _UP:
-        return False
+        return Stand.LOST
     lease = synced.books.leases.get(machine.lease or "")
     if lease is None or lease.armed is None:
-        return True
-    if app.reach.answers(machine):
-        return True
+        return Stand.STARTING
+    if app.reach.armed(machine) is not None:
+        return Stand.READY
     # Perhaps this computer is elsewhere now than when it was started.
     provider = app.clouds.connect(synced.ref_of(machine))
     provider.admit(machine.id, access_of(app, template, lease.deadline))
     app.reach.introduce(machine, provider.host_keys(machine.id))
     for _ in range(_TRIES):
-        if app.reach.answers(machine):
-            return True
+        if app.reach.armed(machine) is not None:
+            return Stand.READY
         app.sleep(1.0)
-    return False
+    return Stand.LOST
 
 
 def end_builder(app: App, ref: CloudRef, name: str) -> None:

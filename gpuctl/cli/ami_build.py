@@ -88,14 +88,15 @@ def _building(session: Session, named: str, flags: dict[str, Any]) -> "Building"
     recipe = _recipe(session, named)
     files = recipe_files(recipe)
     project = flags["project"]
+    region = flags["region"] or session.settings.defaults.region
     return Building(
         recipe=recipe,
         files=files,
         key=recipe_sha256(files),
         steps=step_names(recipe),
-        provider=_cloud(session, recipe, flags["cloud"], flags["region"]),
+        provider=_cloud(session, recipe, flags["cloud"], region),
         project=session.project(project) if project else PROJECT,
-        region=flags["region"],
+        region=region,
         pip=pip_configuration(session.environ),
         keep=flags["keep"],
         dry_run=flags["dry_run"],

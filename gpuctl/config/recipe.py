@@ -179,7 +179,7 @@ def read_recipe(directory: Path) -> Recipe:
     problems += _sides(tree, document)
     if problems:
         raise ConfigError(problems)
-    base, build, contents = tree["base"], tree["build"], tree["contents"]
+    base, build, contents = tree["base"], tree["build"], tree.get("contents", {})
     return Recipe(
         name=tree["name"],
         version=tree["version"],

@@ -74,7 +74,8 @@ class Workbench:
                 assert pipe is not None  # noqa: S101 - asked for above
                 while piece := os.read(pipe.fileno(), 65_536):
                     held += piece
-                    ready = held.rfind(_END) if _END in held else max(0, len(held) - len(_END))
+                    ready = held.rfind(_END[:1])
+                    ready = len(held) if ready < 0 else ready
                     write(held[:ready])
                     held = held[ready:]
                 code = remote.wait()
