@@ -16,7 +16,8 @@ _HEAD = """\
 ELSEWHERE = (
     (
         "lifecycle",
-        "any order of commands, misfortunes and looks, from two laptops (Hypothesis)",
+        "any order of commands, deaths of commands, misfortunes and looks, from two laptops "
+        "(Hypothesis, 200 lives of up to 50 steps)",
         "each run to the second, nothing that never was",
         "`tests/app/test_lifecycle.py`",
     ),
@@ -27,7 +28,7 @@ ELSEWHERE = (
         "`tests/ledger/test_crash.py`",
     ),
     (
-        "agent",
+        "machines",
         "deadline, idleness and notices of the agent on emulated machines",
         "off by the deadline; one hook a notice",
         "`tests/agent`, `tests/sandbox/test_agent_on_metal.py`",
