@@ -68,6 +68,7 @@ _NAMES: tuple[tuple[str, str, Callable[[re.Match[str]], str]], ...] = (
     (r"Balanced PD Capacity in ", "GiBy.mo", _same("pd-balanced")),
     (r"Storage PD Capacity in ", "GiBy.mo", _same("pd-standard")),
     (r"Storage PD Snapshot in ", "GiBy.mo", _same("snapshot")),
+    (r"Storage Image\Z", "GiBy.mo", _same("image")),
     (r"Static Ip Charge in ", "h", _same("idle")),
     (r"External IP Charge on a Standard VM\Z", "h", _same("in-use")),
     (r"External IP Charge on a Spot Preemptible VM\Z", "h", _same("in-use-spot")),

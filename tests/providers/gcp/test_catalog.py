@@ -113,6 +113,13 @@ def test_local_ssd_has_two_prices(description, name):
     assert found == ({name} if name else set())
 
 
+def test_images_are_stored_at_a_price_of_their_own_and_not_that_of_machine_images():
+    sku = next(one for one in _everything() if one["description"].startswith("SSD backed PD"))
+    for description, known in (("Storage Image", {"image"}), ("Storage Machine Image", set())):
+        found = {listed.sku for listed in read(sku | {"description": description})}
+        assert found == known
+
+
 def test_another_currency_is_no_price():
     sku = _everything()[0]
     rates = sku["pricingInfo"][0]["pricingExpression"]["tieredRates"]
