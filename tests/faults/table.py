@@ -16,8 +16,7 @@ _HEAD = """\
 ELSEWHERE = (
     (
         "lifecycle",
-        "any order of commands, deaths of commands, misfortunes and looks, from two laptops "
-        "(Hypothesis, 200 lives of up to 50 steps)",
+        "any order of commands, crashes, misfortunes and looks, two laptops; 200 lives x 50 steps",
         "each run to the second, nothing that never was",
         "`tests/app/test_lifecycle.py`",
     ),
