@@ -19,6 +19,7 @@ from gpuctl.cli.command import INTERRUPTED
 from gpuctl.cli.money_shapes import cur_amount, cur_cost
 from gpuctl.core import errors, interchange, rules
 from gpuctl.core.bill import bill
+from gpuctl.core.images.ports import KeepsImages, MakesImages
 from gpuctl.core.interchange import PUBLIC_TYPES, read_line, type_of, write_line
 from gpuctl.core.kinds import Kind
 from gpuctl.core.ports import Provider
@@ -207,6 +208,12 @@ def test_promises_are_those_of_the_protocol():
     assert [code(row[0])[0] for row in table("docs/providers.md", "## The promises")] == [
         name for name in vars(Provider) if name in methods
     ]
+
+
+def test_promises_about_images_are_those_of_the_protocols():
+    told = [code(row[0])[0] for row in table("docs/providers.md", "## Promises about images")]
+    methods = [*vars(KeepsImages), *vars(MakesImages)]
+    assert told == [name for name in methods if not name.startswith("_")]
 
 
 def test_the_table_of_billing_rules_is_the_one_in_the_code():
