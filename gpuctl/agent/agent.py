@@ -194,7 +194,7 @@ class Lease:
         """The file's moment, never later than the ceiling; None = unreadable."""
         words = (read_text("/etc/gpuctl/deadline") or "").split()
         moment = self.first
-        if words and words[0].isdigit() and len(words[0]) == 10:
+        if words and words[0].isdecimal() and len(words[0]) == 10:
             moment = int(words[0])
         if moment is None or self.ceiling is None:
             return moment
@@ -306,7 +306,7 @@ def parse_answer(data: bytes) -> Answer:
     head, _, body = data.partition(b"\r\n\r\n")
     lines = head.decode("latin-1").split("\r\n")
     words = lines[0].split()
-    if len(words) < 2 or not words[0].startswith("HTTP/") or not words[1].isdigit():
+    if len(words) < 2 or not words[0].startswith("HTTP/") or not words[1].isdecimal():
         raise OSError("not an HTTP answer")
     headers = {}
     for line in lines[1:]:
@@ -576,7 +576,8 @@ class Gpus:
 def number(text: str | None) -> int | None:
     """`97 %`, `1032 MiB`, `0` -> the number; `[N/A]`, `Not Supported`… -> None."""
     word = (text or "").strip().split(" ")[0]
-    return int(word) if word.isdigit() else None
+    plain = word.isascii() and word.isdigit() and len(word) < 16
+    return int(word) if plain else None
 
 
 def parse_csv(text: str) -> list[dict[str, str]]:
@@ -620,7 +621,7 @@ def parse_xml(text: str) -> Gpus:
 
     try:
         root = ET.fromstring(text)  # noqa: S314 - the driver's own tool wrote it
-    except ET.ParseError:
+    except (ET.ParseError, ValueError):
         return Gpus([], [], "broken XML")
     gpus, pids = [], []
     for index, gpu in enumerate(root.findall("gpu")):

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from xml.sax.saxutils import escape
 
 from tests.faults.cases import Result, Row, Stage
+from tests.faults.heard import HEARD, misheard
 from tests.faults.proxy import Answer, Call, Plan, aws_error
 from tests.faults.words import WORDS
 from tests.faults.world import PROJECT, World
@@ -110,7 +111,7 @@ def _still(world: World, cloud: str) -> Stage:
     """A home and no cloud made anew: nothing here comes to change one."""
     stage = Stage.__new__(Stage)
     stage.world, stage.cloud, stage.mutant, stage.done = world, cloud, None, []
-    stage.home = world.home((cloud,))
+    stage.home = world.home((cloud,)) if cloud in PROJECT else world.folder
     return stage
 
 
@@ -360,6 +361,13 @@ def _replaced(names: Sequence[str], word: str):
     return rewrite
 
 
+def heard(world: World, place: str, word: str) -> Result:
+    """Hostile words from a metadata service or a driver, in the agent's own functions."""
+    scene = Scene(_still(world, "agent"), word)
+    wrong = misheard(place, scene.said)
+    return scene.stage.result(f"agent's {place}: {word}", [*wrong, *scene.wrong()])
+
+
 def every_word(world: World, full: bool, seed: int) -> Iterator[Result]:
     chance = random.Random(seed + 7)
     world.reset()
@@ -368,6 +376,9 @@ def every_word(world: World, full: bool, seed: int) -> Iterator[Result]:
         *((set_to, place, word) for place in SETTINGS for word in WORDS),
         *((recorded, place, word) for place in RECORDS for word in WORDS),
     ]
+    told_agents = [(place, word) for place in HEARD for word in WORDS]
+    for place, word in told_agents if full else chance.sample(told_agents, 20):
+        yield heard(world, place, word)
     for number, (case, place, word) in enumerate(chance.sample(near, 500 if full else 12)):
         if number % 50 == 0:
             world.reset()

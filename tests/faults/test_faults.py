@@ -25,7 +25,7 @@ FEWEST = {
     "double": 10,
     "errors": 14,
     "disks": 60,
-    "names": 18,
+    "names": 38,
     "agent": 16,
     "mutants": 10,
 }

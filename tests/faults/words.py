@@ -54,5 +54,7 @@ WORDS: Mapping[str, str] = {
     "number": "1e999",
     "digits": "9" * 4_400,
     "nan": "NaN",
+    "superscript": "\u00b2" * 10,
+    "other digits": "\u0663" * 10,
 }
 """What they are -> the words; `{c}` is the file that must never be."""
