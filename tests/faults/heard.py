@@ -22,6 +22,12 @@ def _refused(read: Callable[[bytes], object], word: str) -> bool:
     return False
 
 
+def _known(text: str) -> bool:
+    """Whether no GPU is read out of it that could count as idle."""
+    gpus = agent.parse_smi(text)
+    return gpus.state(1) != "idle"
+
+
 HEARD: Mapping[str, Callable[[str], object]] = {
     "notice": lambda word: (
         agent.time_in(json.dumps({"action": word, "time": word}), "time") is None
@@ -36,12 +42,6 @@ HEARD: Mapping[str, Callable[[str], object]] = {
     "nvidia-smi -q": lambda word: _known("NVSMI LOG\n" + word),
 }
 """What the agent on a machine may be told -> whether it takes it as it should: for nothing."""
-
-
-def _known(text: str) -> bool:
-    """Whether no GPU is read out of it that could count as idle."""
-    gpus = agent.parse_smi(text)
-    return gpus.state(1) != "idle"
 
 
 def misheard(place: str, word: str) -> list[str]:
