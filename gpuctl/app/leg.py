@@ -49,6 +49,8 @@ class Actor(NamedTuple):
     environ: Mapping[str, str]
     alive: Callable[[str], bool | None] = lambda _: None
     confirm: Callable[[Plan], bool] = lambda _: True
+    explain: Callable[[str], None] = lambda _: None
+    """Told why, at each decision of a job with a deadline."""
 
 
 class Fate(NamedTuple):

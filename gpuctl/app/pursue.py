@@ -121,6 +121,7 @@ def _stay_or_move(app: App, synced: Synced, job: Job, actor: Actor, runs: Step) 
     choice = timely.choose(app, job, held, None, done)
     if not put(app, job.id, choice.decided):
         return Step(State.AGAIN, FIRST, again_s=SOON_S)
+    actor.explain(choice.explains)
     runs = runs._replace(explains=choice.explains)
     stays = choice.decided.place in (held, timely.IDLE)
     if stays or lacking(app, job, actor) is not None or not app.reach.answers(machine):
@@ -149,6 +150,7 @@ def _next_place(app: App, synced: Synced, job: Job, actor: Actor) -> Step:
         if not put(app, job.id, choice.decided):
             return Step(State.AGAIN, FIRST, again_s=SOON_S)
         last, explains = choice.decided, choice.explains
+        actor.explain(explains)
     elif last.place != timely.ON_DEMAND and any(_ended_since(leg, last) for leg in job.legs):
         # Spot was refused: the next try is at the next decision.
         return _wait(app, job, last, f"spot is refused in {', '.join((last.place, *last.then))}")

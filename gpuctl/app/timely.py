@@ -23,6 +23,7 @@ from gpuctl.core.events import Armed, Event, Intent, Leased, Outcome
 from gpuctl.core.jobs import Decided, Job, Wanted, jobs
 from gpuctl.core.kinds import Market
 from gpuctl.core.model import Machine, Offer
+from gpuctl.core.rounding import decimal_text
 from gpuctl.core.span import format_time
 
 START_S = 600
@@ -254,9 +255,13 @@ def _refused(app: App, job: Job) -> Iterator[str]:
 
 def _words(decided: Decided, view: core.Observation, answer: core.Decision, prices: Prices) -> str:
     price = prices.spot.get(decided.place)
-    where = {IDLE: "wait", ON_DEMAND: f"{prices.type} on demand at ${prices.on_demand}/h"}.get(
+    where = {
+        IDLE: "wait",
+        ON_DEMAND: f"{prices.type} on demand at ${decimal_text(prices.on_demand, 4)}/h",
+    }.get(
         decided.place,
-        f"{prices.type} spot in {decided.place}" + (f" at ${price}/h" if price else ""),
+        f"{prices.type} spot in {decided.place}"
+        + (f" at ${decimal_text(price, 4)}/h" if price else ""),
     )
     left = view.job.deadline - view.elapsed
     saves = "" if not answer.saves else f", which saves some {answer.saves:.1f} h of on-demand"

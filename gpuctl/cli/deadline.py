@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from gpuctl.cli.session import Session
+from gpuctl.cli.text import rate
 from gpuctl.config.template import Template
 from gpuctl.core.errors import UsageProblem
 from gpuctl.core.jobs import ATTEMPTS, Wanted
@@ -34,10 +35,10 @@ def with_deadline(
     )
     prices = refuse_infeasible(session.app, made, template)
     cheapest = min(prices.spot.values(), default=None)
-    spot = "no spot" if cheapest is None else f"spot from ${cheapest}/h"
+    spot = "no spot" if cheapest is None else f"spot from {rate(cheapest)}/h"
     click.echo(
         f"done by {format_time(deadline)} ({deadline.astimezone():%a %H:%M} here): "
-        f"{prices.type} ${prices.on_demand}/h on demand, {spot}",
+        f"{prices.type} {rate(prices.on_demand)}/h on demand, {spot}",
         err=True,
     )
     return made

@@ -51,10 +51,12 @@ def run_to_the_end(
     if not words:
         raise UsageProblem("run what?", hint="gpuctl run -- python train.py")
     me = actor(session.environ, ask)
+    if flags["explain"]:
+        me = me._replace(explain=lambda text: click.echo(text, err=True))
     wanted = _wanted(session, asked, words, flags, me)
     job = app.new_id()[:12]
     pursue.ask(app, job, wanted, _claim(session, machine, wanted, me))
-    code = see_through(session, me, job, detach=flags["detach"], explain=flags["explain"])
+    code = see_through(session, me, job, detach=flags["detach"])
     if flags["pull"] is not None and not flags["detach"] and code != _DETACHED:
         _pull(session, job, wanted, flags)
     return code
@@ -182,11 +184,9 @@ def _claim(
     return claim(session.app, me, 1, 1, machine.name)._replace(existing=True)
 
 
-def see_through(
-    session: Session, me: Actor, job: str, *, detach: bool = False, explain: bool = False
-) -> int:
+def see_through(session: Session, me: Actor, job: str, *, detach: bool = False) -> int:
     """Every step that is due, and the job's log between them; what `run` ends with."""
-    terminal = Terminal(session, me, job, explain=explain)
+    terminal = Terminal(session, me, job)
     try:
         return terminal.run(detach=detach)
     except KeyboardInterrupt:
@@ -201,8 +201,7 @@ def see_through(
 class Terminal:
     """One job's steps and log."""
 
-    def __init__(self, session: Session, me: Actor, job: str, *, explain: bool) -> None:
-        self._explain = explain
+    def __init__(self, session: Session, me: Actor, job: str) -> None:
         self._app: App = session.app
         self._job = job
         self._me = me
@@ -240,8 +239,6 @@ class Terminal:
             return pursue.failed(error)
 
     def _say(self, done: Step) -> None:
-        if self._explain and done.explains is not None:
-            click.echo(done.explains, err=True)
         if done.says != self._said:
             hint = "; Ctrl-C detaches" if done.state is State.RUNNING and not self._said else ""
             click.echo(f"{done.says}{hint}", err=True)

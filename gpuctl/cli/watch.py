@@ -1,5 +1,6 @@
 """`watch`: see open jobs through, from any computer that has the ledger."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import click
@@ -73,15 +74,20 @@ class Watching:
         from gpuctl.app import pursue
 
         try:
-            done = pursue.step(self._app, job, self._me)
+            done = pursue.step(self._app, job, self._me._replace(explain=self._told(job)))
         except GpuctlError as error:
             done = pursue.failed(error)
-        if self._explain and done.explains is not None:
-            click.echo(f"{job}  {done.explains}", err=True)
         if self._said.get(job) != done.says:
             click.echo(f"{job}  {done.says}", err=True)
         self._said[job] = done.says
         return done
+
+    def _told(self, job: str) -> Callable[[str], None]:
+        def tell(text: str) -> None:
+            if self._explain:
+                click.echo(f"{job}  {text}", err=True)
+
+        return tell
 
 
 def chosen(session: Session, named: str) -> str:
