@@ -65,8 +65,8 @@ bench: venv ## measure start-up against bare imports; prints a table, never fail
 faults: venv ## kill, cut off and starve gpuctl in every place there is, about an hour; writes docs/reliability.md
 	@$(BIN)/python -m tests.faults
 
-images: venv ## run the steps of image recipes, twice, in a fresh Debian root (as root, with debootstrap; minutes)
-	@IMAGE_STEPS=1 $(BIN)/python -m pytest tests/images/test_steps.py -q
+images: venv ## run the steps of image recipes, twice, in a fresh Debian root (as root, with debootstrap; minutes), and broken-off builds
+	@IMAGE_STEPS=1 $(BIN)/python -m pytest tests/images -q
 
 lock: ## write requirements.lock anew from pyproject.toml (needs uv)
 	uv pip compile pyproject.toml --all-extras --group dev --universal --python-version 3.11 --upgrade \

@@ -11,7 +11,7 @@ import pytest
 from gpuctl.app.audit import audit, fix
 from gpuctl.app.build import Made, build
 from gpuctl.app.build_steps import CutOff, StepFailed
-from gpuctl.app.builder import PROJECT, BuildPlan, Building
+from gpuctl.app.builder import PROJECT, Building, BuildPlan
 from gpuctl.app.job import Interrupted
 from gpuctl.config.builtin import recipes
 from gpuctl.config.lockfile import read_lock
@@ -292,16 +292,13 @@ def test_ctrl_c_ends_the_builder(bench: Bench, phase: str) -> None:
     assert bench.costing() == []
 
 
-class Killed(BaseException):
-    """kill -9: nothing after it runs."""
-
-
 def kill(bench: Bench, monkeypatch: pytest.MonkeyPatch, phase: str) -> None:
     """One build that dies there without another word."""
     PHASES[phase](bench)
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch:
         patch.setattr("gpuctl.app.build.end_builder", lambda *_: None)
-        bench()
+        with pytest.raises(KeyboardInterrupt):
+            bench()
     mend(bench)
 
 
