@@ -15,7 +15,7 @@ from gpuctl.app.begin import act, begin, lacking, new_claim
 from gpuctl.app.leg import Actor, find, put
 from gpuctl.app.steps import LOOK_S, SOON_S, State, Step, end_machine, finish, give_up, told
 from gpuctl.app.sync import Synced, sync
-from gpuctl.core.errors import GpuctlError, NotFound, RemoteFailed
+from gpuctl.core.errors import GpuctlError, ListingIncomplete, NotFound, RemoteFailed
 from gpuctl.core.jobs import Begun, Claim, Decided, Job, Leg, Wanted, jobs, note
 from gpuctl.core.model import Machine
 
@@ -31,9 +31,10 @@ def step(app: App, job_id: str, actor: Actor) -> Step:
         return told(job.over)
     template = app.settings.template(job.wanted.template)
     ref = app.clouds.of(template.provider, job.wanted.project)
-    synced = sync(app, refs=[ref])
-    if synced.silent:
-        return Step(State.WAITING, f"{synced.silent[0].provider} could not be listed")
+    try:
+        synced = sync(app, refs=[ref])
+    except ListingIncomplete as error:
+        return failed(error)
     job = find(app, job_id)
     leg = job.leg
     if job.over is not None:
