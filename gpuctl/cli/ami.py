@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from gpuctl.cli.ami_build import build, test
 from gpuctl.cli.ami_list import list_
 from gpuctl.cli.ami_shelf import copy, promote, prune, share
 from gpuctl.cli.command import command
@@ -135,5 +136,5 @@ def findings_of(one: "Checked") -> list[dict[str, Any]]:
     ]
 
 
-for _command in (list_, copy, promote, prune, share):
+for _command in (list_, build, test, copy, promote, prune, share):
     ami.add_command(_command)
