@@ -41,6 +41,7 @@ from gpuctl.core.images.making import (
     write_image_order,
 )
 from gpuctl.core.model import Machine
+from gpuctl.core.overhead import IMAGES
 from gpuctl.core.ports import CloudRef
 
 IMAGE_WITHIN = timedelta(hours=2)
@@ -238,7 +239,7 @@ def _order(app: App, asked: Building, machine: Machine, told: dict[str, Any]) ->
         name=recipe.name,
         version=recipe.version,
         recipe_sha256=asked.key,
-        project=None,
+        project=None if asked.project == IMAGES else asked.project,
         base=machine.image,
         driver=told.get("driver") or recipe.driver,
         module=told.get("module") or recipe.module,

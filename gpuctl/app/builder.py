@@ -20,12 +20,11 @@ from gpuctl.core.errors import UsageProblem
 from gpuctl.core.events import Price
 from gpuctl.core.kinds import Kind, Market, MarketPolicy, Priced, State, Unit
 from gpuctl.core.model import DiskSpec, Down, Machine
+from gpuctl.core.overhead import IMAGES
 from gpuctl.core.ports import CloudRef
 from gpuctl.core.pricebook import PriceBook
 from gpuctl.core.span import Span
 
-PROJECT = "overhead/images"
-"""Whose its cost is where no project is named: everybody's."""
 _AFTER_STEPS = timedelta(minutes=45)
 """How long its lease goes on for the image itself."""
 _DISKS = {"aws": "gp3", "gcp": "pd-balanced"}
@@ -44,7 +43,8 @@ class Building:
     key: str
     steps: tuple[str, ...]
     provider: str
-    project: str = PROJECT
+    project: str = IMAGES
+    """Whose its cost is; unless one is named, everybody's."""
     region: str | None = None
     pip: bytes | None = None
     keep: bool = False

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gpuctl.app import App
-from gpuctl.app.builder import PROJECT, end_builder
+from gpuctl.app.builder import end_builder
 from gpuctl.app.images import Shelf
 from gpuctl.app.plan import Plan
 from gpuctl.app.settle import TESTER
@@ -19,6 +19,7 @@ from gpuctl.config.template import Template
 from gpuctl.core.errors import GpuctlError, NotFound, UsageProblem
 from gpuctl.core.kinds import MarketPolicy
 from gpuctl.core.model import Accelerator, DiskSpec, Machine
+from gpuctl.core.overhead import IMAGES
 
 LEASE = timedelta(hours=1)
 _DISKS = {"aws": "gp3", "gcp": "pd-balanced"}
@@ -35,7 +36,7 @@ class Testing:
     recipe: Recipe
     built: Built | None
     region: str | None = None
-    project: str = PROJECT
+    project: str = IMAGES
     dry_run: bool = False
 
 

@@ -81,8 +81,9 @@ class _log:  # noqa: N801 - a context, used as one
 
 
 def _building(session: Session, named: str, flags: dict[str, Any]) -> "Building":
-    from gpuctl.app.builder import PROJECT, Building
+    from gpuctl.app.builder import Building
     from gpuctl.config.recipe_files import recipe_files, recipe_sha256, step_names
+    from gpuctl.core.overhead import IMAGES
     from gpuctl.wiring.builds import pip_configuration
 
     recipe = _recipe(session, named)
@@ -95,7 +96,7 @@ def _building(session: Session, named: str, flags: dict[str, Any]) -> "Building"
         key=recipe_sha256(files),
         steps=step_names(recipe),
         provider=_cloud(session, recipe, flags["cloud"], region),
-        project=session.project(project) if project else PROJECT,
+        project=session.project(project) if project else IMAGES,
         region=region,
         pip=pip_configuration(session.environ),
         keep=flags["keep"],

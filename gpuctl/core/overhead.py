@@ -16,6 +16,9 @@ from gpuctl.core.names import client_of
 KIND = "overhead"
 """The kind of the charges made here: one for each project."""
 
+IMAGES = "overhead/images"
+"""The project of builders and tests of images that no project was named for."""
+
 _SHARED = frozenset(
     kind.value
     for kind in (
@@ -54,7 +57,12 @@ def shared(
 
 
 def _is_overhead(charge: Charge) -> bool:
-    """Nobody's, paid by us, and of no machine that somebody may still be named for."""
+    """Nobody's, paid by us, and of no machine that somebody may still be named for.
+
+    Builders of images run for a project of their own, which is everybody's.
+    """
+    if charge.project == IMAGES and not charge.absorbed and charge.payer is None:
+        return charge.cost is not None
     kind = charge.sku if charge.kind == "settle" else charge.kind
     nobodys = charge.project is None and not charge.absorbed and charge.payer is None
     loose = charge.machine is None and charge.session is None
@@ -65,7 +73,7 @@ def _hours(charges: Iterable[Charge]) -> dict[str, Fraction]:
     """Project -> machine-hours on our own accounts: Google's machines are known by their cores."""
     found: dict[str, Fraction] = {}
     for charge in charges:
-        ours = charge.project is not None and charge.payer is None
+        ours = charge.project not in (None, IMAGES) and charge.payer is None
         if ours and charge.kind in _MACHINES and charge.quantity:
             project = charge.project or ""
             ran = charge.amount / Fraction(charge.quantity)

@@ -11,7 +11,7 @@ import pytest
 from gpuctl.app.audit import audit, fix
 from gpuctl.app.build import Made, build
 from gpuctl.app.build_steps import CutOff, StepFailed
-from gpuctl.app.builder import PROJECT, Building, BuildPlan
+from gpuctl.app.builder import Building, BuildPlan
 from gpuctl.app.job import Interrupted
 from gpuctl.config.builtin import recipes
 from gpuctl.config.lockfile import read_lock
@@ -20,6 +20,7 @@ from gpuctl.config.recipe_files import recipe_files, recipe_sha256, step_names
 from gpuctl.core.errors import Busy, GpuctlError, UnknownOutcome, UsageProblem
 from gpuctl.core.events import Leased, Usage
 from gpuctl.core.kinds import Kind
+from gpuctl.core.overhead import IMAGES
 from gpuctl.core.ports import StepEnd
 from tests.app.conftest import ACME, Desk
 from tests.changed import changed
@@ -98,18 +99,19 @@ def test_a_build_ends_with_an_image_in_the_lock_and_no_builder(bench: Bench) -> 
 def test_what_it_costs_is_overhead_with_a_lease_and_a_deadline(bench: Bench) -> None:
     bench()
     (lease,) = bench.desk.events(Leased)
-    assert (lease.project, lease.template) == (PROJECT, "ami-build")
+    assert (lease.project, lease.template) == (IMAGES, "ami-build")
     assert lease.deadline - lease.at == RECIPE.build_timeout + timedelta(minutes=45)
-    kinds = {usage.kind for usage in bench.desk.events(Usage) if usage.project == PROJECT}
+    kinds = {usage.kind for usage in bench.desk.events(Usage) if usage.project == IMAGES}
     assert Kind.DISK in kinds
     assert {Kind.COMPUTE, Kind.VCPU} & kinds
-    assert bench.desk.spent(PROJECT) > 0
+    assert bench.desk.spent(IMAGES) > 0
 
 
 def test_a_client_pays_for_it_where_one_is_named(bench: Bench) -> None:
     bench(project=ACME)
     assert bench.desk.spent(ACME) > 0
     assert bench.desk.events(Leased)[0].project == ACME
+    assert bench.cloud.shots[0].order.project == ACME
 
 
 def test_the_plan_tells_of_minutes_and_of_the_image(bench: Bench) -> None:

@@ -74,6 +74,17 @@ def test_a_machine_that_awaits_its_project_is_no_overhead():
     assert owed == {"acme/vision": "7.6", "borealis/nlp": "3.8", "nobody": "3.8"}
 
 
+def test_a_builder_of_images_is_overhead_and_bears_none():
+    builder = """
+    03-12 10:00   open i-3 aws/us-east-1/us-east-1a compute g6.xlarge on-demand x1 overhead/images
+    03-12 11:30   close i-3 user
+    """
+    owed, _ = paid(LEDGER + builder, lambda client: True)
+    assert owed == {"acme/vision": "8.4", "borealis/nlp": "4.2"}
+    owed, _ = paid(LEDGER + builder, lambda client: False)
+    assert owed["overhead/images"] == "1.2"
+
+
 @given(stories(), st.sets(st.sampled_from(["acme", "borealis"])))
 @settings(max_examples=80, deadline=None)
 def test_the_whole_stays_the_whole(story, bearing):
