@@ -96,7 +96,9 @@ def promote(
         provider = app.clouds.connect(stock.refs[image.provider, image.account])
         with app.progress.step(f"promoting {image.key} to {channel} in {image.region}"):
             provider.promote_image(image, channel)
-    update(lambda built: with_channel(built, chosen[0], channel))
+    if not regions:
+        # The lock file knows no regions: it says what holds in all of them.
+        update(lambda built: with_channel(built, chosen[0], channel))
     return chosen
 
 

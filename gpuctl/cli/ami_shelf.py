@@ -168,6 +168,8 @@ def share(session: Session, name: str, whom: str, regions: tuple[str, ...]) -> i
 def _locks(session: Session) -> "Locks":
     from gpuctl.wiring.shelf import update_locks
 
+    # A mistake in a lock file is told before anything is done.
+    update_locks(session.paths, lambda built: built)
     return lambda change: update_locks(session.paths, change)
 
 

@@ -142,6 +142,7 @@ def test_a_version_is_promoted_wherever_it_is_and_the_lock_says_so(shelved, lock
 def test_one_region_can_go_first(shelved, lock):
     promote(shelved.app, f"{NAME}@5", "next", [WEST], lock.update)
     assert shelved.aws.kept.channels == {(WEST, NAME, "next"): ident(5, WEST)}
+    assert [one for one in lock.built.values() if one.channels] == []
 
 
 @pytest.mark.parametrize(

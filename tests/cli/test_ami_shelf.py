@@ -100,6 +100,14 @@ def test_promote_says_what_was_not_tested_and_the_lock_has_the_channel(desk, clo
     assert "test" not in again.stderr
 
 
+def test_a_broken_lock_file_is_told_before_anything_is_done(desk, cloud, lock):
+    lock.write_text("form = 9")
+    for argv in (("promote", f"{NAME}@5"), ("copy", NAME, "--to", WEST, "-y"), ("prune", "-y")):
+        assert "images.lock.toml" in desk.refused("ami", *argv)
+    assert cloud.kept.channels == {}
+    assert len(cloud.kept.images) == 5
+
+
 def test_prune_shows_what_goes_and_yes_must_be_typed(desk, cloud, lock):
     dry = desk.json("ami", "prune", "--dry-run")
     assert [image["version"] for image in dry["images"]] == ["1", "2"]

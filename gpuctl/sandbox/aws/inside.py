@@ -268,6 +268,7 @@ class Inside:
             if number == 0:
                 ebs["SnapshotId"] = image.ebs_snapshot.id
                 image.ebs_snapshot.volume.size = ebs["VolumeSize"]
+                image.ebs_snapshot.encrypted = bool(ebs.get("Encrypted"))
                 image.root_device_name = mapping["DeviceName"]
             filled.append({"DeviceName": mapping["DeviceName"], "Ebs": ebs})
         image.sandbox_mappings = filled

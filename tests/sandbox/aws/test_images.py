@@ -112,3 +112,24 @@ def test_an_image_can_be_registered_from_a_snapshot(aws):
     )["ImageId"]
     (image,) = aws.ec2.describe_images(ImageIds=[name])["Images"]
     assert image["BlockDeviceMappings"][0]["Ebs"]["VolumeSize"] == 9
+
+
+def test_an_image_of_an_encrypted_disk_is_encrypted_and_so_is_its_copy(aws):
+    root = {"DeviceName": "/dev/sda1", "Ebs": {"VolumeSize": 80, "Encrypted": True}}
+    made = aws.running(BlockDeviceMappings=[root])
+    name = aws.ec2.create_image(InstanceId=made, Name="secret")["ImageId"]
+    aws.pass_seconds(2)
+    told = [{"Key": "gpuctl:version", "Value": "1"}]
+    west = aws.client("ec2", "us-west-2")
+    copied = west.copy_image(
+        Name="secret",
+        SourceImageId=name,
+        SourceRegion="us-east-1",
+        TagSpecifications=[{"ResourceType": kind, "Tags": told} for kind in ("image", "snapshot")],
+    )["ImageId"]
+    for ec2, ident in ((aws.ec2, name), (west, copied)):
+        (image,) = ec2.describe_images(ImageIds=[ident])["Images"]
+        assert image["BlockDeviceMappings"][0]["Ebs"]["Encrypted"] is True
+        (snapshot,) = ec2.describe_snapshots(OwnerIds=["self"])["Snapshots"]
+        assert snapshot["Encrypted"] is True
+    assert (image["Tags"], snapshot["Tags"]) == (told, told)
