@@ -135,6 +135,7 @@ class _Starts(NamedTuple):
     image: str | None
     starts: int
     p50_s: int
+    smoke_p50_s: int | None = None
 
 
 def _starts(session: Session, name: str) -> Sequence[_Starts]:
@@ -144,19 +145,25 @@ def _starts(session: Session, name: str) -> Sequence[_Starts]:
         return ()
     from gpuctl.core.boots import boots, times
 
-    mine = [boot for boot in boots(session.ledger.events()) if boot.template == name]
+    every = boots(session.ledger.events())
+    mine = [boot for boot in every if boot.template == name]
     found = []
     for image in dict.fromkeys(boot.image for boot in mine):
-        middle = times(boot for boot in mine if boot.image == image)
+        middle = times(boot.seconds for boot in mine if boot.image == image)
+        # `ami test` starts the image too, under a template of its own.
+        smoked = times(b.smoke for b in every if b.image == image and b.smoke is not None)
         if middle is not None:
-            found.append(_Starts(image, middle.starts, middle.p50))
+            p50 = None if smoked is None or image is None else smoked.p50
+            found.append(_Starts(image, middle.starts, middle.p50, p50))
     return found
 
 
 def _words(one: _Starts) -> str:
     starts = "1 start" if one.starts == 1 else f"{one.starts} starts"
     image = f" from {one.image}" if one.image else ""
-    return f"{starts}{image}: p50 {one.p50_s} s until SSH answered"
+    smoked = one.smoke_p50_s
+    tested = "" if smoked is None else f", {smoked} s until its test had passed"
+    return f"{starts}{image}: p50 {one.p50_s} s until SSH answered{tested}"
 
 
 def _free(config: "Config", name: str) -> None:

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from gpuctl.app.up import Asked, up
 from gpuctl.cli.plans import _filling
-from gpuctl.core.boots import boots, times
+from gpuctl.core.boots import boots, smoke, times
 from gpuctl.core.events import Intent
 from gpuctl.core.model import DiskSpec
 from gpuctl.core.orders import read_order
@@ -54,7 +54,7 @@ def test_how_long_a_start_took_is_told_by_the_ledger(desk):
     found = boots(desk.events())
     assert [boot.template for boot in found] == ["v100"] * 4
     assert [boot.seconds // 10 for boot in found] == [3, 9, 5, 4]
-    middle = times(found)
+    middle = times(boot.seconds for boot in found)
     assert (middle.starts, middle.p50) == (4, sorted(boot.seconds for boot in found)[1])
 
 
@@ -75,3 +75,13 @@ def test_the_image_of_a_start_stands_beside_its_time(desk):
     desk.aws.kept.images.append(stored("7", made_at=desk.clock()))
     desk.machine(image=f"{NAME}@7")
     assert [boot.image for boot in boots(desk.events())] == [f"{NAME}@7"]
+
+
+def test_a_smoke_test_that_passed_is_timed_from_the_order_too(desk):
+    for wait, ok in ((40, True), (50, False)):
+        machine = desk.machine(name=f"test-{wait}")
+        desk.clock.tick(seconds=wait)
+        desk.app.ledger.append(smoke(desk.app.new_id(), machine.lease, desk.clock(), ok=ok))
+    first, second = boots(desk.events())
+    assert (first.smoke, second.smoke) == (first.seconds + 40, None)
+    assert desk.books.unsettled == ()

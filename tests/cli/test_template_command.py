@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from gpuctl.config.builtin import template_files
+from gpuctl.core.boots import smoke
 from gpuctl.core.events import Armed, Intent, Leased, Outcome
 
 
@@ -95,11 +96,13 @@ def test_show_tells_how_long_starts_took(desk):
                 Armed(f"armed-{number}", lease, ready, ready),
             ]
         )
+    tested = at + timedelta(hours=1, minutes=2)
+    desk.ledger.append(smoke("test-1", "lease-1", tested, ok=True))
     lines = desk.ok("template", "show", "l4-spot").splitlines()
     assert lines[-2:] == [
         "# 1 start: p50 70 s until SSH answered",
-        "# 2 starts from torch@7: p50 40 s until SSH answered",
+        "# 2 starts from torch@7: p50 40 s until SSH answered, 120 s until its test had passed",
     ]
     shown = desk.json("template", "show", "l4-spot")["starts"]
-    assert shown[1] == {"image": "torch@7", "starts": 2, "p50_s": 40}
+    assert shown[1] == {"image": "torch@7", "starts": 2, "p50_s": 40, "smoke_p50_s": 120}
     assert desk.json("template", "show", "gcp-t4")["starts"] == []
