@@ -16,6 +16,7 @@ from gpuctl.app.up import Asked, up
 from gpuctl.config.lockfile import Built, read_lock, write_lock
 from gpuctl.config.recipe import Recipe
 from gpuctl.config.template import Template
+from gpuctl.core.boots import smoke
 from gpuctl.core.errors import GpuctlError, NotFound, UsageProblem
 from gpuctl.core.kinds import MarketPolicy
 from gpuctl.core.model import Accelerator, DiskSpec, Machine
@@ -27,7 +28,7 @@ _RUN = 'exec "${GPUCTL_ROOT:-}/opt/gpuctl/venv/bin/python" -c "$1"'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Testing:
+class Trial:
     """Which image, on which types in order, for whom. `image` is what a template would say."""
 
     image: str
@@ -41,7 +42,7 @@ class Testing:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tested:
+class Proof:
     """What `smoke.py` reported, on which type; `boot_s` is from the order to SSH."""
 
     type: str
@@ -51,7 +52,7 @@ class Tested:
     report: dict[str, Any]
 
 
-def chosen(shelf: Shelf, named: str, types: Sequence[str], provider: str | None) -> Testing:
+def chosen(shelf: Shelf, named: str, types: Sequence[str], provider: str | None) -> Trial:
     """What `NAME`, `NAME@VERSION` or `NAME@CHANNEL` means: the newest version, unless it says.
 
     NotFound without a recipe or an image of that name, UsageProblem without a type to test on.
@@ -72,7 +73,7 @@ def chosen(shelf: Shelf, named: str, types: Sequence[str], provider: str | None)
         raise UsageProblem(
             f"{named} names no type on {cloud} to test on", hint="--type g4dn.xlarge"
         )
-    return Testing(
+    return Trial(
         image=image,
         provider=cloud,
         types=fitting,
@@ -99,9 +100,7 @@ def _smallest(recipe: Recipe, provider: str) -> tuple[str, ...]:
     return tuple(here or targets)
 
 
-def run_test(
-    app: App, asked: Testing, lock: Path, confirm: Callable[[Plan], bool]
-) -> Tested | None:
+def run_test(app: App, asked: Trial, lock: Path, confirm: Callable[[Plan], bool]) -> Proof | None:
     """Start it on spot, run the smoke test, end it, write a pass into the lock file.
 
     None after --dry-run or a refusal. The machine is ended whatever happens; its lease is an hour.
@@ -125,6 +124,7 @@ def run_test(
         machine = done.machine.machine
         boot = int((app.clock() - began).total_seconds())
         tested = _measured(app, asked, machine, boot)
+        app.ledger.append(smoke(app.new_id(), machine.lease or "", app.clock(), ok=tested.ok))
     finally:
         if started:
             end_builder(app, ref, name)
@@ -133,7 +133,7 @@ def run_test(
     return tested
 
 
-def _template(app: App, asked: Testing) -> Template:
+def _template(app: App, asked: Trial) -> Template:
     recipe = asked.recipe
     first, _, gpu = asked.types[0].partition("+")
     own = app.settings.limits.max_lifetime
@@ -154,7 +154,7 @@ def _template(app: App, asked: Testing) -> Template:
     )
 
 
-def _measured(app: App, asked: Testing, machine: Machine, boot_s: int) -> Tested:
+def _measured(app: App, asked: Trial, machine: Machine, boot_s: int) -> Proof:
     program = asked.recipe.smoke.read_text(encoding="utf-8")
     with app.progress.step(f"testing {asked.image} on {machine.type}"):
         code, said = app.reach.run(machine, ["sh", "-c", _RUN, "smoke", program])
@@ -162,7 +162,7 @@ def _measured(app: App, asked: Testing, machine: Machine, boot_s: int) -> Tested
     if report is None:
         last = "\n".join(said.strip().splitlines()[-8:])
         raise GpuctlError(f"the smoke test said nothing that can be read (exit {code})\n{last}")
-    return Tested(
+    return Proof(
         type=machine.type,
         zone=machine.id.zone,
         ok=code == 0 and bool(report.get("ok")),

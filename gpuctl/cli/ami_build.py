@@ -12,7 +12,7 @@ from gpuctl.cli.session import Session
 if TYPE_CHECKING:
     from gpuctl.app.build import Made
     from gpuctl.app.builder import Building, BuildPlan
-    from gpuctl.app.image_test import Tested, Testing
+    from gpuctl.app.image_test import Proof, Trial
     from gpuctl.config.recipe import Recipe
 
 _GOOGLE_REGION = re.compile(r"[a-z]+-[a-z]+\d+\Z")
@@ -214,14 +214,14 @@ def test(session: Session, name: str, types: tuple[str, ...], **flags: Any) -> i
     return 0 if tested.ok else ChecksFailed.exit_code
 
 
-def _start(session: Session, plan: Any, asked: "Testing") -> bool:
+def _start(session: Session, plan: Any, asked: "Trial") -> bool:
     from gpuctl.cli.plans import print_plan
 
     print_plan(session, plan)
     return asked.dry_run or confirmed(session, "Test it there?")
 
 
-def _report(asked: "Testing", tested: "Tested") -> None:
+def _report(asked: "Trial", tested: "Proof") -> None:
     from gpuctl.cli.render import emit_json
 
     head = {
