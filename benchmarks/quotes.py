@@ -26,8 +26,8 @@ from gpuctl.core.quoting.reckon import Around, reckon
 
 TITLE = "Quotes on recorded markets: jobs at or below their P50 and P90 (goal: 50 %, 90 %)"
 TRACES = Path(__file__).parents[2] / "shared/data/traces"
-STARTS = int(os.environ.get("QUOTE_STARTS", "6"))
-SAMPLES = int(os.environ.get("QUOTE_SAMPLES", "60"))
+STARTS = int(os.environ.get("QUOTE_STARTS", "2"))
+SAMPLES = int(os.environ.get("QUOTE_SAMPLES", "40"))
 HOURS = (25.0, 40.0)
 DEADLINES: Sequence[float | None] = (52.0, 72.0, None)
 OVERHEAD = 720
