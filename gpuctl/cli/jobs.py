@@ -8,7 +8,7 @@ import click
 from gpuctl.cli.command import command
 from gpuctl.cli.render import Column, emit
 from gpuctl.cli.session import Session
-from gpuctl.cli.text import dollars
+from gpuctl.cli.text import dollars, rate
 
 if TYPE_CHECKING:
     from gpuctl.app.leg_costs import LegCost
@@ -35,7 +35,7 @@ _LEGS = (
     Column("HOW", lambda r: r["how"] or "-"),
     Column("LOST", lambda r: "-" if r["lost_seconds"] is None else f"{r['lost_seconds']} s"),
     Column("COST", lambda r: dollars(r["cost"]), right=True),
-    Column("NOT CHARGED", lambda r: dollars(r["waived"]), right=True),
+    Column("NOT CHARGED", lambda r: rate(r["waived"]), right=True),
 )
 
 

@@ -272,7 +272,7 @@ class Terminal:
 
     def _summary(self) -> None:
         from gpuctl.app.leg_costs import leg_costs
-        from gpuctl.cli.text import dollars
+        from gpuctl.cli.text import rate
 
         job = find(self._app, self._job)
         if len(job.legs) < 2:  # noqa: PLR2004 - nothing was resumed
@@ -282,9 +282,9 @@ class Terminal:
         known = sum(seconds or 0 for seconds in lost)
         free = sum((one.waived for one in costs), Fraction(0))
         cost = sum((one.cost for one in costs), Fraction(0))
-        tail = f"; {dollars(free)} were not charged (first hour)" if free else ""
+        tail = f"; {rate(free)} were not charged (first hour)" if free else ""
         click.echo(
-            f"{len(job.legs)} legs, {known} s of work lost, {dollars(cost)}{tail}",
+            f"{len(job.legs)} legs, {known} s of work lost, {rate(cost)}{tail}",
             err=True,
         )
 
