@@ -120,8 +120,12 @@ def _waiting(app: App, asked: Building, ref: CloudRef) -> Intent | None:
         if not here or order.name != asked.recipe.name:
             continue
         if (order.version, order.recipe_sha256) == (asked.recipe.version, asked.key):
-            app.progress.note(f"going on with the image of {order.key}")
-            return intent
+            begun = app.clouds.connect(ref).taken_image(order) is not None
+            if begun or standing(synced, lease.name) is not None:
+                app.progress.note(f"going on with the image of {order.key}")
+                return intent
+            note_outcome(app, outcome_of(app, intent, "failed", code="no-builder"))
+            continue
         if order.version == asked.recipe.version and not asked.dry_run:
             app.clouds.connect(ref).unmake_image(order)
             note_outcome(app, outcome_of(app, intent, "failed", code="other-recipe"))
@@ -254,12 +258,17 @@ def _finish(app: App, asked: Building, ref: CloudRef, intent: Intent, lock: Path
     try:
         with app.progress.step(f"making the image {order.key}"):
             taken = _until_ready(app, ref, order)
-    except NotFound:
+    except GpuctlError as error:
+        if not isinstance(error, NotFound):
+            raise
         note_outcome(app, outcome_of(app, intent, "failed", code="no-builder"))
         raise Interrupted(
             f"{name} ended before its image was taken; nothing of it costs any more",
             hint=f"gpuctl ami build {asked.recipe.directory.name}",
         ) from None
+    except BaseException:
+        _ended_anyway(app, ref, name)
+        raise
     if taken.making is Making.FAILED:
         app.clouds.connect(ref).unmake_image(order)
         note_outcome(app, outcome_of(app, intent, "failed", code="image-failed"))

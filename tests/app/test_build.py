@@ -17,7 +17,7 @@ from gpuctl.config.builtin import recipes
 from gpuctl.config.lockfile import read_lock
 from gpuctl.config.recipe import read_recipe
 from gpuctl.config.recipe_files import recipe_files, recipe_sha256, step_names
-from gpuctl.core.errors import Busy, GpuctlError, UnknownOutcome, UsageProblem
+from gpuctl.core.errors import Busy, GpuctlError, NotFound, UnknownOutcome, UsageProblem
 from gpuctl.core.events import Leased, Usage
 from gpuctl.core.kinds import Kind
 from gpuctl.core.overhead import IMAGES
@@ -283,7 +283,7 @@ def mend(bench: Bench) -> None:
     bench.desk.reach.builders.crashes.clear()
 
 
-@pytest.mark.parametrize("phase", [phase for phase in PHASES if "imag" not in phase])
+@pytest.mark.parametrize("phase", PHASES)
 def test_ctrl_c_ends_the_builder(bench: Bench, phase: str) -> None:
     PHASES[phase](bench)
     with pytest.raises(KeyboardInterrupt):
@@ -291,7 +291,105 @@ def test_ctrl_c_ends_the_builder(bench: Bench, phase: str) -> None:
     mend(bench)
     bench.desk.clock.tick(minutes=16)
     bench.desk.sync()
+    begun = [shot.id for shot in bench.cloud.shots]
+    assert bench.costing() == begun
+    bench()
+    assert [shot.id for shot in bench.cloud.shots][: len(begun)] == begun
+    assert len(bench.cloud.shots) == 1
     assert bench.costing() == []
+
+
+def test_a_builder_that_cannot_be_ended_now_is_left_to_its_lease(bench: Bench) -> None:
+    bench.desk.reach.builders.crashes[STEPS[0]] = KeyboardInterrupt()
+    bench.cloud.stop_error = GpuctlError("the network is down")
+    with pytest.raises(KeyboardInterrupt):
+        bench()
+    assert any("its lease ends it" in note for note in bench.desk.said.notes)
+
+
+def test_an_image_of_the_recipe_as_it_was_is_taken_away(bench: Bench) -> None:
+    bench.cloud.crash_after_image = KeyboardInterrupt()
+    with pytest.raises(KeyboardInterrupt):
+        bench()
+    mend(bench)
+    bench(key="0" * 64)
+    assert [shot.order.recipe_sha256 for shot in bench.cloud.shots] == ["0" * 64]
+    assert bench.desk.books.unsettled == ()
+
+
+def test_who_says_no_to_another_builder_has_none(bench: Bench) -> None:
+    bench.desk.reach.builders.breaks[STEPS[1]] = 12
+    with pytest.raises(CutOff):
+        bench()
+    bench._agree = lambda plan: False  # type: ignore[method-assign]
+    assert bench(key="0" * 64).built is None
+    assert bench.costing() == []
+
+
+def test_a_builder_that_ends_before_its_image_is_an_interruption(bench: Bench) -> None:
+    bench.cloud.image_error = NotFound("no such builder")
+    with pytest.raises(Interrupted, match="before its image"):
+        bench()
+    bench.cloud.image_error = None
+    bench()
+    assert bench.costing() == []
+
+
+def test_a_builder_reached_from_elsewhere_lets_this_computer_in(bench: Bench) -> None:
+    bench.desk.reach.builders.breaks[STEPS[1]] = 12
+    with pytest.raises(CutOff):
+        bench()
+    reach = bench.desk.reach
+    admits = len([call for call in bench.cloud.calls if call.startswith("admit")])
+
+    def armed(machine: Any) -> Any:
+        told = [call for call in bench.cloud.calls if call.startswith("admit")]
+        return machine.deadline if len(told) > admits else None
+
+    reach.armed = armed  # type: ignore[method-assign]
+    bench()
+    assert any(note.startswith("going on with build-") for note in bench.desk.said.notes)
+
+
+def test_one_image_of_both_clouds_has_one_entry(bench: Bench) -> None:
+    bench()
+    bench(provider="gcp" if bench.provider == "aws" else "aws")
+    built = bench.built()
+    assert (len(built.aws), built.gcp is None) == (1, False)
+
+
+def test_what_the_builder_says_of_itself_is_in_the_lock(bench: Bench) -> None:
+    told = '{"driver": "580.126.16", "torch": "2.10.1"}'
+    bench.desk.reach.run = lambda machine, argv: (0, told)  # type: ignore[method-assign]
+    bench()
+    assert (bench.built().driver, bench.built().torch) == ("580.126.16", "2.10.1")
+
+
+def test_a_recipe_that_is_not_for_the_cloud_is_refused(bench: Bench) -> None:
+    with pytest.raises(UsageProblem, match="not for"):
+        bench(recipe=changed(RECIPE, aws_types=(), gcp_types=()))
+
+
+def test_an_image_that_never_began_is_forgotten_by_any_command(bench: Bench) -> None:
+    bench.cloud.image_error = Busy("not now")
+    with pytest.raises(Busy):
+        bench()
+    bench.desk.clock.tick(minutes=16)
+    bench.desk.sync()
+    assert [intent.verb for intent in bench.desk.books.unsettled] == []
+    assert bench.desk.outcomes[-1] == ("failed", "never-taken")
+
+
+def test_an_image_that_failed_meanwhile_is_taken_away_by_any_command(bench: Bench) -> None:
+    bench.cloud.crash_after_image = KeyboardInterrupt()
+    with pytest.raises(KeyboardInterrupt):
+        bench()
+    mend(bench)
+    bench.cloud.image_fails = "broken"
+    bench.desk.clock.tick(minutes=5)
+    bench.desk.sync()
+    assert bench.cloud.shots == []
+    assert bench.desk.outcomes[-1] == ("failed", "image-failed")
 
 
 def kill(bench: Bench, monkeypatch: pytest.MonkeyPatch, phase: str) -> None:
