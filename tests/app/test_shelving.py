@@ -448,3 +448,13 @@ def test_two_names_of_one_account_are_one_account(shelved):
     look(shelved.app)
     assert len(image_runs(shelved)) == 6
     assert {run.payer for run in image_runs(shelved)} == {None}
+
+
+def test_an_account_that_does_not_answer_says_nothing_about_its_images(shelved):
+    look(shelved.app)
+    shelved.aws.broken_region = WEST
+    for _ in range(3):
+        shelved.clock.tick(minutes=5)
+        assert len(look(shelved.app).silent) == 1
+    assert [run for run in image_runs(shelved) if run.end] == []
+    assert shelved.books.missed == {}
