@@ -9,7 +9,7 @@ from gpuctl.app import App
 from gpuctl.core.books import Books
 from gpuctl.core.errors import GpuctlError
 from gpuctl.core.events import Price, PricesKnown, Usage
-from gpuctl.core.images.costs import MARK
+from gpuctl.core.images.costs import is_image
 from gpuctl.core.kinds import Market, Priced
 from gpuctl.core.meter import priced
 from gpuctl.core.model import PricePoint
@@ -43,7 +43,7 @@ def record_prices(app: App, known: Books, refs: Mapping[tuple[str, str], CloudRe
     for usage in known.usages:
         over = usage.end is not None and (usage.id in whole or usage.end <= oldest)
         ref = refs.get((usage.provider, usage.account or ""))
-        ours = usage.session is not None or bool(usage.extra.get(MARK))
+        ours = usage.session is not None or is_image(usage)
         if ref is not None and ours and not over:
             by_ref.setdefault(ref, []).append(usage)
     for ref, usages in by_ref.items():

@@ -16,7 +16,7 @@ from gpuctl.core.errors import GpuctlError, InvalidRequest, NotFound, UsageProbl
 from gpuctl.core.events import Ended, Intent, Outcome, Usage
 from gpuctl.core.images.costs import MARK
 from gpuctl.core.images.making import ImageOrder, write_image_order
-from gpuctl.core.kinds import Evidence, Kind
+from gpuctl.core.kinds import Evidence, Kind, Market
 from gpuctl.core.ports import CloudRef
 from gpuctl.core.span import Span
 from tests.changed import changed
@@ -458,3 +458,16 @@ def test_an_account_that_does_not_answer_says_nothing_about_its_images(shelved):
         assert len(look(shelved.app).silent) == 1
     assert [run for run in image_runs(shelved) if run.end] == []
     assert shelved.books.missed == {}
+
+
+def test_a_field_of_that_name_in_somebodys_own_record_is_no_image(desk):
+    own = Usage(
+        "u1", "aws", "111122223333", "us-east-1", None, "i-own", Kind.COMPUTE, "g5.xlarge",
+        Market.ON_DEMAND, Decimal(1), AT, None, None, None, extra={MARK: "theirs@1"},
+    )  # fmt: skip
+    desk.app.ledger.append([own, own._replace(id="u2", kind=Kind.SNAPSHOT, extra={MARK: 7})])
+    for _ in range(3):
+        desk.clock.tick(minutes=5)
+        look(desk.app)
+        desk.sync()
+    assert [usage for usage in desk.books.usages if usage.end] == []

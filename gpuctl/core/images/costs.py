@@ -12,7 +12,7 @@ from gpuctl.core.books import Books
 from gpuctl.core.events import Ended, Event, Missed, Usage
 from gpuctl.core.images.making import read_image_order
 from gpuctl.core.images.stored import StoredImage
-from gpuctl.core.kinds import EndedBy, Evidence
+from gpuctl.core.kinds import EndedBy, Evidence, Kind
 from gpuctl.core.model import Billable
 from gpuctl.core.span import format_time
 
@@ -57,7 +57,12 @@ def plan(books: Books, look: Look) -> Sequence[Event]:
 
 def open_runs(books: Books) -> Sequence[Usage]:
     """The runs of images that, by the ledger, still exist."""
-    return [usage for usage in books.open if usage.extra.get(MARK)]
+    return [usage for usage in books.open if is_image(usage)]
+
+
+def is_image(usage: Usage) -> bool:
+    """Whether a run is that of a stored image; other records may have a field of that name."""
+    return usage.kind is Kind.SNAPSHOT and isinstance(usage.extra.get(MARK), str)
 
 
 def due(books: Books, at: datetime) -> frozenset[tuple[str, str]]:
@@ -74,7 +79,7 @@ def due(books: Books, at: datetime) -> frozenset[tuple[str, str]]:
 
 
 def _built(books: Books) -> set[tuple[str, str]]:
-    noted = {usage.extra.get(MARK) for usage in books.usages}
+    noted = {usage.extra[MARK] for usage in books.usages if is_image(usage)}
     found = set()
     for intent in books.intents.values():
         outcome = books.outcomes.get(intent.id)
