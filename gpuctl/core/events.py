@@ -190,7 +190,7 @@ class Intent(NamedTuple):
     """The idempotency token of this very attempt."""
     lease: str
     verb: str
-    """`start`, `stop` or `delete`."""
+    """`start`, `stop`, `delete`, or `image` (of that machine)."""
     at: datetime
     machine: str | None = None
     """The cloud's own id where it is known already (stop, delete)."""
