@@ -165,6 +165,10 @@ def _up(
     except UnknownOutcome as error:
         return Step(State.WAITING, error.message, again_s=SOON_S)
     except BudgetExceeded as error:
+        if job.leaving is not None:
+            # Two at once are not allowed, or not paid for: the job stays where it is.
+            put(app, job.id, Ended(leg.number, app.clock(), "refused", lost_s=0))
+            return Step(State.WAITING, error.message, again_s=SOON_S)
         return give_up(app, job, error.exit_code, error.message)
     if done.machine is None:
         return give_up(app, job, 1, "nothing was started")

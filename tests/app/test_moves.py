@@ -106,7 +106,14 @@ def test_refused_it_stays(shop: Shop) -> None:
     assert [vm.order.name for vm in shop.aws.running()] == ["vision-1"]
 
 
-def test_a_computer_without_the_variables_does_not_go_on(shop: Shop) -> None:
+def test_where_two_machines_are_not_allowed_it_stays(shop: Shop) -> None:
+    one = changed(shop.app.settings, limits=Limits(max_machines=1))
+    shop.app = shop.app._replace(settings=one)
+    assert shop.step().state is State.AGAIN
+    assert (hows(shop), shop.step().state) == (["refused"], State.RUNNING)
+
+
+def test_prices_are_those_of_the_template_and_on_demand_is_one_of_them(shop: Shop) -> None:
     assert timely.due(shop.job, held=True) > timely.due(shop.job, held=False)
     template = shop.app.settings.templates["saved"]
     shop.aws.not_sold = {"p3.2xlarge": "retired"}
