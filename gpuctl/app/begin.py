@@ -1,6 +1,6 @@
 """Beginning a leg: the claim, the machine, the command; and moving from one machine to the next."""
 
-from gpuctl.app import App
+from gpuctl.app import App, fates
 from gpuctl.app import leg as legs
 from gpuctl.app.launch import NothingStarted
 from gpuctl.app.leg import Actor, find, put
@@ -110,26 +110,26 @@ def _leave(app: App, synced: Synced, job: Job, leg: Leg, actor: Actor) -> Step |
     if before is None or before.begun is None:
         return None
     begun = before.begun
-    machine = legs.machine_of(synced, begun)
-    if machine is None or not legs.is_up(machine):
-        fate = legs.fate(app, job, begun)
+    machine = fates.machine_of(synced, begun)
+    if machine is None or not fates.is_up(machine):
+        fate = fates.fate(app, job, begun)
         if fate is None:
             says = f"what became of {begun.name} is not known yet"
             return Step(State.WAITING, says, again_s=SOON_S)
-        put(app, job.id, legs.ended(app, job, begun, fate.at, fate.how))
+        put(app, job.id, fates.ended(app, job, begun, fate.at, fate.how))
         return None
-    code = legs.code_of(app, synced, job, begun, machine)
+    code = fates.code_of(app, synced, job, begun, machine)
     if code is None:
         found = _up(app, job, leg, leg.claim, actor, again=False, detach=True)
         if isinstance(found, Step):
             return found._replace(state=State.AGAIN)
-        code = legs.save_and_end(app, job, begun, machine)
-    elif legs.told_to_end(app, job, machine) is not None:
+        code = fates.save_and_end(app, job, begun, machine)
+    elif fates.told_to_end(app, job, machine) is not None:
         code = None
     if code == 0:
         fresh = sync(app, refs=[synced.ref_of(machine)])
         return finish(app, fresh, job, begun, code, machine)
-    put(app, job.id, legs.ended(app, job, begun, app.clock(), "moved"))
+    put(app, job.id, fates.ended(app, job, begun, app.clock(), "moved"))
     end_machine(app, synced, machine)
     return None
 
@@ -199,7 +199,7 @@ def _gone_before(app: App, synced: Synced, leg: Leg) -> Ended | None:
     ]
     if not had:
         return None
-    alive = {str(machine.id) for machine in synced.machines if legs.is_up(machine)}
+    alive = {str(machine.id) for machine in synced.machines if fates.is_up(machine)}
     ends = [u.end for u in synced.books.usages if u.session in mine and u.machine in had]
     last = max((end for end in ends if end is not None), default=None)
     if alive & set(had) or last is None or None in ends:
@@ -228,7 +228,7 @@ def _name(app: App, synced: Synced, job: Job) -> str:
     """The machine that the last leg left running, else the next name that nobody has."""
     last = job.leg.begun if job.leg is not None and job.leg.ended is not None else None
     if last is not None:
-        machine = legs.machine_of(synced, last)
+        machine = fates.machine_of(synced, last)
         if machine is not None and machine.state is MachineState.RUNNING:
             return machine.name
     template = app.settings.template(job.wanted.template)

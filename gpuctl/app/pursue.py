@@ -9,7 +9,7 @@ machine takes a job's name once.
 from collections.abc import Sequence
 from datetime import timedelta
 
-from gpuctl.app import App, timely
+from gpuctl.app import App, fates, timely
 from gpuctl.app import leg as legs
 from gpuctl.app.begin import act, begin, lacking, new_claim
 from gpuctl.app.leg import Actor, find, put
@@ -50,23 +50,23 @@ def step(app: App, job_id: str, actor: Actor) -> Step:
 
 
 def _look(app: App, synced: Synced, job: Job, begun: Begun, actor: Actor) -> Step:
-    machine = legs.machine_of(synced, begun)
-    if machine is not None and legs.is_up(machine):
+    machine = fates.machine_of(synced, begun)
+    if machine is not None and fates.is_up(machine):
         done = _running(app, synced, job, begun, machine)
         if done.state is State.RUNNING and job.wanted.deadline is not None:
             return _stay_or_move(app, synced, job, actor, done)
         return done
-    fate = legs.fate(app, job, begun)
+    fate = fates.fate(app, job, begun)
     if fate is None:
         return Step(
             State.WAITING,
             f"what became of {begun.name} is not known yet",
             again_s=SOON_S,
         )
-    code = legs.stored_code(app, job, begun)
+    code = fates.stored_code(app, job, begun)
     if code is not None:
         return finish(app, synced, job, begun, code, None)
-    over = legs.ended(app, job, begun, fate.at, fate.how)
+    over = fates.ended(app, job, begun, fate.at, fate.how)
     put(app, job.id, over)
     if fate.how == "stopped":
         return give_up(app, job, 125, f"{begun.name} was ended before the job was done")
@@ -86,10 +86,10 @@ def _running(app: App, synced: Synced, job: Job, begun: Begun, machine: Machine)
         remote=begun.remote,
     )
     try:
-        code = legs.code_of(app, synced, job, begun, machine)
-        notice = None if code is None else legs.told_to_end(app, job, machine)
+        code = fates.code_of(app, synced, job, begun, machine)
+        notice = None if code is None else fates.told_to_end(app, job, machine)
     except NotFound as error:
-        put(app, job.id, legs.ended(app, job, begun, app.clock(), "lost"))
+        put(app, job.id, fates.ended(app, job, begun, app.clock(), "lost"))
         return Step(State.AGAIN, error.message)
     except RemoteFailed as error:
         return runs._replace(says=f"{machine.name} cannot be reached: {error.message}")
@@ -99,7 +99,7 @@ def _running(app: App, synced: Synced, job: Job, begun: Begun, machine: Machine)
         # AWS ends it, and does not charge for a first hour that it cut short.
         return Step(State.WAITING, f"{machine.name} is about to be taken back", again_s=SOON_S)
     if notice is not None:
-        put(app, job.id, legs.ended(app, job, begun, app.clock(), "lease"))
+        put(app, job.id, fates.ended(app, job, begun, app.clock(), "lease"))
         end_machine(app, synced, machine)
         return Step(State.AGAIN, f"{machine.name} is at the end of its lease")
     return finish(app, synced, job, begun, code, machine)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from gpuctl.app import App
+from gpuctl.app import App, fates
 from gpuctl.app import leg as legs
 from gpuctl.app.fleet import owner
 from gpuctl.app.job import Job
@@ -30,9 +30,9 @@ class Noted(NamedTuple):
         known = legs.find(self.app, self.job)
         begun = known.legs[0].begun
         if begun is not None:
-            run = legs.run_of(self.app, begun)
+            run = fates.run_of(self.app, begun)
             at = self.app.clock() if run is None or run.end is None else run.end
-            end = legs.ended(self.app, known, begun, at, "interrupted")
+            end = fates.ended(self.app, known, begun, at, "interrupted")
             legs.put(self.app, self.job, end, Over(self.app.clock(), 7, why))
 
 

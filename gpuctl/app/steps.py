@@ -3,8 +3,7 @@
 from enum import StrEnum
 from typing import NamedTuple
 
-from gpuctl.app import App
-from gpuctl.app import leg as legs
+from gpuctl.app import App, fates
 from gpuctl.app.leg import find, put
 from gpuctl.app.sync import Synced
 from gpuctl.core.jobs import Begun, Ended, Job, Over
@@ -74,4 +73,4 @@ def end_machine(app: App, synced: Synced, machine: Machine) -> None:
 
 def running_named(synced: Synced, name: str) -> Machine | None:
     """The machine of that name that may be computing."""
-    return next((m for m in synced.machines if m.name == name and legs.is_up(m)), None)
+    return next((m for m in synced.machines if m.name == name and fates.is_up(m)), None)

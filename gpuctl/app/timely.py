@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import NamedTuple
 
-from gpuctl.app import App
+from gpuctl.app import App, fates
 from gpuctl.app import leg as legs
 from gpuctl.config.template import Template
 from gpuctl.core.deadline import view as core
@@ -288,7 +288,7 @@ def progress_s(app: App, job: Job, machine: Machine | None) -> int:
     """Seconds of the job's work that are done: as it says itself, else by the time it has run."""
     work = job.wanted.work_s or 0
     leg = job.leg
-    before = legs.kept(job)
+    before = fates.kept(job)
     if leg is None or leg.begun is None or leg.ended is not None or machine is None:
         return min(before, work)
     said = _said(app, machine, leg.begun.remote, work)

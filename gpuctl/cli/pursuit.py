@@ -315,7 +315,7 @@ class Follower(threading.Thread):
 
 def _pull(session: Session, job: str, wanted: Wanted, flags: dict[str, Any]) -> None:
     from gpuctl.app.down import down
-    from gpuctl.app.leg import machine_of
+    from gpuctl.app.fates import machine_of
     from gpuctl.app.sync import sync
     from gpuctl.core.model import Down
 
