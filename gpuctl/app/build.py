@@ -46,6 +46,8 @@ from gpuctl.core.ports import CloudRef
 
 IMAGE_WITHIN = timedelta(hours=2)
 """AWS may take so long to register a large encrypted image."""
+SHOWN_WITHIN = timedelta(minutes=3)
+"""An image that was accepted and is not shown for so long has failed."""
 _POLL_S = 5.0
 _SENT = 5
 """Times that an order whose answer was lost is sent."""
@@ -292,10 +294,15 @@ def _until_ready(app: App, ref: CloudRef, order: ImageOrder) -> Taken:
                 raise
             app.progress.note(f"{error.message}; asking again")
             app.sleep(_POLL_S)
+    accepted = app.clock()
     while True:
         taken = provider.taken_image(order)
         if taken is not None and taken.making is not Making.PENDING:
             return taken
+        if taken is None and app.clock() - accepted >= SHOWN_WITHIN:
+            # Google forgets an image that failed.
+            lost = "it was accepted, and there is no trace of it any more"
+            return Taken(id="", region="", making=Making.FAILED, gb=0, reason=lost)
         if app.clock() >= until:
             raise Busy(
                 f"the image {order.key} is not ready after {IMAGE_WITHIN.seconds // 3600} hours",

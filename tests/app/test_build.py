@@ -231,6 +231,23 @@ def test_an_image_that_fails_is_taken_away_with_its_builder(bench: Bench) -> Non
     assert bench.desk.books.unsettled == ()
 
 
+def test_an_image_that_vanishes_has_failed(bench: Bench) -> None:
+    making = bench.cloud.making
+    seen: list[Any] = []
+
+    def vanish(shot: Any) -> Any:
+        seen.append(shot)
+        if len(seen) > 1:
+            bench.cloud.shots.clear()
+        return making(shot)
+
+    bench.cloud.making = vanish
+    with pytest.raises(GpuctlError, match="no trace of it"):
+        bench()
+    assert bench.costing() == []
+    assert bench.desk.books.unsettled == ()
+
+
 def test_an_answer_that_is_lost_makes_one_image(bench: Bench) -> None:
     sent: list[int] = []
     make = bench.cloud.shoot
