@@ -16,7 +16,7 @@ from gpuctl.app.sync import Synced, sync
 from gpuctl.config.recipe import Recipe
 from gpuctl.config.template import Template
 from gpuctl.core.books import books
-from gpuctl.core.errors import UsageProblem
+from gpuctl.core.errors import GpuctlError, UsageProblem
 from gpuctl.core.events import Price
 from gpuctl.core.kinds import Kind, Market, MarketPolicy, Priced, State, Unit
 from gpuctl.core.model import DiskSpec, Down, Machine
@@ -197,3 +197,11 @@ def end_builder(app: App, ref: CloudRef, name: str) -> None:
     machine = standing(synced, name)
     if machine is not None:
         down(app, synced, [machine], Down.DELETE)
+
+
+def ended_anyway(app: App, ref: CloudRef, name: str) -> None:
+    """After Ctrl-C: what cannot be ended now, its lease ends."""
+    try:
+        end_builder(app, ref, name)
+    except GpuctlError as error:
+        app.progress.note(f"{name} was not ended ({error.message}); its lease ends it")

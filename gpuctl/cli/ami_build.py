@@ -10,7 +10,7 @@ from gpuctl.cli.command import INTERRUPTED, asks, command, confirmed
 from gpuctl.cli.session import Session
 
 if TYPE_CHECKING:
-    from gpuctl.app.build import Made
+    from gpuctl.app.build_image import Made
     from gpuctl.app.builder import Building, BuildPlan
     from gpuctl.app.image_test import Proof, Trial
     from gpuctl.config.recipe import Recipe

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from gpuctl.app.audit import audit, fix
-from gpuctl.app.build import Made, build
+from gpuctl.app.build import build
+from gpuctl.app.build_image import Made
 from gpuctl.app.build_steps import CutOff, StepFailed
 from gpuctl.app.builder import Building, BuildPlan
 from gpuctl.app.job import Interrupted
@@ -413,7 +414,8 @@ def kill(bench: Bench, monkeypatch: pytest.MonkeyPatch, phase: str) -> None:
     """One build that dies there without another word."""
     PHASES[phase](bench)
     with monkeypatch.context() as patch:
-        patch.setattr("gpuctl.app.build.end_builder", lambda *_: None)
+        for module in ("build", "build_image", "builder"):
+            patch.setattr(f"gpuctl.app.{module}.end_builder", lambda *_: None)
         with pytest.raises(KeyboardInterrupt):
             bench()
     mend(bench)
