@@ -61,6 +61,14 @@ def told(ctx: click.Context, session: Session, work: Callable[[], Any]) -> Any:
     except (KeyboardInterrupt, click.Abort):
         click.echo("Interrupted. What runs goes on (and costs): gpuctl ps", err=True)
         ctx.exit(INTERRUPTED)
+    except UnicodeEncodeError as error:
+        from gpuctl.core.errors import UsageProblem
+
+        given = UsageProblem(f"{error.object!r} is not Unicode text", hint="type it as UTF-8")
+        explain(given, debug=session.debug)
+        if session.debug:
+            raise
+        ctx.exit(given.exit_code)
     except BrokenPipeError:
         # The reader (head, less) has gone: that is its right.
         sys.stderr.close()

@@ -50,3 +50,20 @@ def test_the_program_s_own_streams_are_tamed(tmp_path):
     )
     assert done.returncode in (2, 3), done.stderr
     assert "\\u001b]0;t\\u0007\\u202eb" in done.stderr
+
+
+def test_what_is_no_unicode_is_a_mistake_and_no_bug(tmp_path):
+    config = tmp_path / "config" / "config.toml"
+    config.parent.mkdir(mode=0o700)
+    config.touch(mode=0o600)
+    config.write_text("[client.acme]\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "gpuctl", "client", "set", "acme", "name", b"a\xffb"],
+        env={"GPUCTL_HOME": str(tmp_path), "PATH": "/usr/bin:/bin", "PYTHONUTF8": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2, done.stderr
+    assert "is not Unicode text" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -44,7 +44,8 @@ class Scene:
         own = ("guards", "h", "run-")
         near = {str(p) for p in folder.iterdir() if not p.name.startswith(own)}
         homely = {str(p) for p in home.iterdir() if not p.name.startswith("run-")}
-        return near | homely | {str(p) for p in folder.parent.iterdir()}
+        above = (str(p) for p in folder.parent.iterdir())
+        return near | homely | {p for p in above if "outside" in p or "canary" in p}
 
     def run(self, *argv: str, plan: Plan | None = None) -> None:
         """A command as on a terminal."""
@@ -149,7 +150,7 @@ def set_to(world: World, place: str, word: str) -> Result:
     quoted = json.dumps(scene.said, ensure_ascii=False).replace("\x7f", "\\u007f")
     text = SETTINGS[place].replace("WORD", quoted) if SETTINGS[place] else scene.said
     config.write_bytes(text.encode("utf-8", "surrogateescape"))
-    for argv in (("config", "check"), ("template", "list"), ("up", "-t", "evil", "--dry-run")):
+    for argv in (("config", "validate"), ("template", "list"), ("up", "-t", "evil", "--dry-run")):
         scene.run(*argv, plan=_silent())
     return scene.result(f"setting {place}")
 
