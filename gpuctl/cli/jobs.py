@@ -73,7 +73,8 @@ def _record(job: "Job", costs: "list[LegCost] | Any") -> dict[str, Any]:
     from gpuctl.core.span import format_time
 
     wanted = job.wanted
-    state = "open" if job.over is None else f"ended {job.over.code}"
+    going = "open" if wanted.resume else "not followed"
+    state = going if job.over is None else f"ended {job.over.code}"
     legs = [
         {
             "leg": one.leg.number,
