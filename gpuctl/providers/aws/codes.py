@@ -183,11 +183,12 @@ _BESIDE: dict[Next, str] = {
         KMSInternalException ServiceFailure ServiceException DependencyTimeoutException""",
     Next.SLOW_DOWN: "TooManyUpdates ConcurrentModification LimitExceededException",
     Next.SETTLE: """DeleteConflict RequestChangedException ExpiredNextTokenException
-        DataUnavailableException BillingViewHealthStatusException""",
+        BillingViewHealthStatusException""",
     Next.QUOTA: """ServiceQuotaExceededException LimitExceeded ParameterLimitExceeded
         ParameterMaxVersionLimitExceeded PoliciesLimitExceededException""",
     Next.CREDENTIALS: "OperationNotPermittedException",
-    Next.REQUEST: """BillExpirationException HierarchyLevelLimitExceededException
+    Next.REQUEST: """BillExpirationException DataUnavailableException
+        HierarchyLevelLimitExceededException
         HierarchyTypeMismatchException IllegalArgumentException IncompatiblePolicyException
         InvalidAllowedPatternException InvalidArnException InvalidEventCategoryException
         InvalidFilterKey InvalidFilterOption InvalidFilterValue InvalidInput InvalidKeyId
