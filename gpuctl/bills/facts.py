@@ -161,7 +161,8 @@ def _day(shape: Shape) -> str:
     pacific = "CAST(timezone('America/Los_Angeles', started) AS DATE)"
     if shape.pacific:
         return pacific
-    day = "CAST(CAST(started AS TIMESTAMP) AS DATE)"
+    # In UTC, which `CAST` would look up in the table of time zones for each row.
+    day = "CASE WHEN isfinite(started) THEN CAST(make_timestamp(epoch_us(started)) AS DATE) END"
     if shape.provider is not None:
         return day
     return f"CASE WHEN contains(lower(provider), 'google') THEN {pacific} ELSE {day} END"
