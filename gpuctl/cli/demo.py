@@ -50,7 +50,7 @@ saved = sorted(folder.glob("step_*"))
 state = json.loads((saved[-1] / "state.json").read_text()) if saved else {"step": 0, "x": 4.0}
 print(f"starting from step {state['step']}", flush=True)
 while state["step"] < int(sys.argv[1]):
-    time.sleep(0.08)
+    time.sleep(0.12)
     state["step"] += 1
     noise = random.Random(state["step"]).gauss(0, 0.4)
     state["x"] -= 0.025 * (2 * state["x"] + noise)
@@ -84,7 +84,8 @@ bucket = "s3://{_BUCKET}/demo"
 """
 _RESUMED = "run --up -p acme/vision -t l4-saved -y --name descent --resume auto --down"
 _STEPS = 60
-_TAKEN_AT = "saved step_000020"
+_TAKEN_AFTER = 20
+"""Steps; and a checkpoint, of whichever step the keeper came by."""
 _STEP = re.compile(r"step (\d+) loss (\S+)")
 
 _STORY: tuple[tuple[str, str], ...] = (
@@ -198,7 +199,8 @@ def _play_interrupted(
 
     click.echo(f"$ gpuctl {line}")
     losses: dict[int, Decimal] = {}
-    taken = 1
+    taken = 0
+    saved = noticed = False
     with subprocess.Popen(
         [sys.executable, "-m", "gpuctl", *shlex.split(line)],
         cwd=tree,
@@ -214,13 +216,17 @@ def _play_interrupted(
                 losses[int(step[1])] = Decimal(step[2])
             if step is None or int(step[1]) % 10 == 0:
                 click.echo(told, nl=False)
+            saved = saved or "gpuctl: saved step_" in told
             if "took vision-2 back" in told:
                 taken = max(losses)
-            if _TAKEN_AT in told:
+            if saved and not noticed and max(losses, default=0) >= _TAKEN_AFTER:
+                noticed = True
                 click.echo("# now AWS takes it back, with a few seconds' notice")
-                Control(state).interrupt("vision-2", notice_seconds=4)
+                Control(state).interrupt("vision-2", notice_seconds=3)
     if running.returncode:
         raise GpuctlError(f"gpuctl {line} ended with {running.returncode}")
+    if not taken:
+        raise GpuctlError("the machine of the job was not taken while it ran")
     curve = sparkline([losses.get(step) for step in range(1, _STEPS + 1)])
     click.echo(f"loss  {curve}  {len(losses)} steps of {_STEPS}, none missing")
     click.echo(f"      {'^':>{taken}} here its machine was taken")
