@@ -74,7 +74,7 @@ def truth(control: Control) -> dict[str, int]:
 def billed(gpuctl: Program) -> dict[str, int]:
     """The same by the ledger; of a machine's parts each tells the same. Addresses left out."""
     found: dict[str, int] = {}
-    charges = gpuctl("spend", "--json").json["charges"]
+    charges = gpuctl("spend", "--from", "2020-01-01", "--json").json["charges"]
     parts = {(c["resource"], c["kind"], c["sku"]) for c in charges if c["kind"] != "ipv4"}
     for resource, kind, sku in parts:
         found[resource] = sum(

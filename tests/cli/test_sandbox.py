@@ -18,6 +18,9 @@ from .program import Program, write_config
 
 pytestmark = pytest.mark.slow
 
+SPENT = ("spend", "--from", "2020-01-01", "--json")
+"""Tests move the clock by hours and days: by its own default it would begin with the month."""
+
 
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[SandboxState]:
@@ -110,7 +113,7 @@ def test_the_machine_carries_its_own_death(gpuctl: Program, control: Control) ->
     control.gpu("vision-1", busy=True)
     gpuctl("sandbox", "advance", "30h")
     assert gpuctl("ps", "--json").json["machines"] == []
-    usage = [c for c in gpuctl("spend", "--json").json["charges"] if c["kind"] == "compute"]
+    usage = [c for c in gpuctl(*SPENT).json["charges"] if c["kind"] == "compute"]
     assert 3 * 3600 - 60 <= sum(c["seconds"] for c in usage) <= 3 * 3600 + 240
 
 
@@ -120,7 +123,7 @@ def test_an_interruption_in_the_first_hour_is_free(gpuctl: Program, control: Con
     gpuctl("sandbox", "interrupt", "vision-1")
     gpuctl("sandbox", "advance", "5m")
     assert gpuctl("ps", "--json").json["machines"] == []
-    charges = gpuctl("spend", "--json").json["charges"]
+    charges = gpuctl(*SPENT).json["charges"]
     compute = [c for c in charges if c["kind"] == "compute"]
     assert [(c["cost"], c["ended_by"]) for c in compute] == [("0", "provider")]
     assert any(c["kind"] == "disk" and Decimal(c["cost"]) > 0 for c in charges)
@@ -137,7 +140,7 @@ def test_a_google_vm_is_the_same_one_after_a_week(gpuctl: Program, control: Cont
     assert gpuctl("ssh", "gcp-vm", "--", "cat", "note").out == "kept\n"
     vms = control.truth()["gcp"]["vms"]
     assert len(vms) == 1
-    disk = [c for c in gpuctl("spend", "--json").json["charges"] if c["kind"] == "disk"]
+    disk = [c for c in gpuctl(*SPENT).json["charges"] if c["kind"] == "disk"]
     assert len({c["resource"] for c in disk}) == 1
     assert sum(c["seconds"] for c in disk) > 7 * 86_400
 
@@ -149,7 +152,7 @@ def test_a_machine_is_switched_to_another_project(gpuctl: Program, control: Cont
     gpuctl("sandbox", "advance", "1h")
     gpuctl("down", "vision-1")
     by_project: dict[str, int] = {}
-    for charge in gpuctl("spend", "--json").json["charges"]:
+    for charge in gpuctl(*SPENT).json["charges"]:
         if charge["kind"] == "compute":
             seconds = by_project.get(charge["project"], 0) + charge["seconds"]
             by_project[charge["project"]] = seconds
