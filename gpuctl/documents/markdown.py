@@ -70,7 +70,7 @@ def _facts(statement: Statement) -> Iterator[str]:
     state = "closed " + moment(statement.closed_at) if statement.closed_at else "not closed"
     yield f"- Status: {statement.basis}, {state}, as of {moment(statement.as_of)}"
     if statement.exchange is not None:
-        yield f"- Exchange rate: {_text(exchanged(statement.exchange))}"
+        yield f"- Exchange rate: {_marked(exchanged(statement.exchange))}"
     if statement.own_account:
         own = amount(statement.own_account, "USD")
         yield f"- On your own cloud account, in no total here: {own} USD"
@@ -212,7 +212,12 @@ def _row(cells: Sequence[str]) -> str:
 
 def _text(text: str) -> str:
     """A name as it is, whatever marks it holds, on one line."""
-    return _SPECIAL.sub(lambda found: _escaped(found.group()), plain(text))
+    return _marked(plain(text))
+
+
+def _marked(text: str) -> str:
+    """Words that are plain already."""
+    return _SPECIAL.sub(lambda found: _escaped(found.group()), text)
 
 
 def _escaped(mark: str) -> str:

@@ -50,9 +50,9 @@ class Disks:
         """Those of them."""
         return tuple(self._known[one] for one in ids if one in self._known)
 
-    def observe(self, region: str) -> None:
-        """Note which volumes have come, changed and gone."""
-        now = self._clock.now().replace(microsecond=0)
+    def observe(self, region: str, at: datetime | None = None) -> None:
+        """Note which volumes have come, changed and gone; `at` that time, now without it."""
+        now = (at or self._clock.now()).replace(microsecond=0)
         there = self._inside.volumes(region)
         for key, volume in there.items():
             old = self._known.get(key)

@@ -158,7 +158,9 @@ class Launches:
         made = tuple(one["InstanceId"] for one in answer["Instances"])
         for instance_id in made:
             self._enter(call, ask, zone, max_price, instance_id)
-        self._a.disks.observe(call.region)
+        # Made with it: a second that passes in between is none of their lives.
+        launched = self._a.fleet.get(made[0])
+        self._a.disks.observe(call.region, launched.runs[0].started if launched else None)
         details = {
             "requestParameters": {
                 "instanceType": ask.type,
