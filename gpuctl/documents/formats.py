@@ -11,7 +11,7 @@ from gpuctl.core.statement import Exchange
 MINUS = "\N{MINUS SIGN}"
 NONE = "\N{EN DASH}"
 """In a cell without a value: a blank could be an oversight."""
-_JOIN = "\N{NO-BREAK SPACE}"
+JOIN = "\N{NO-BREAK SPACE}"
 _MONTHS = (
     "January",
     "February",
@@ -61,7 +61,7 @@ def exchanged(rate: Exchange) -> str:
 
 def money(value: Decimal, currency: str) -> str:
     """`EUR 1,234.56`."""
-    return f"{currency}{_JOIN}{amount(value, currency)}"
+    return f"{currency}{JOIN}{amount(value, currency)}"
 
 
 def aligned(values: Iterable[Decimal | None], least: int = 0) -> list[str]:
@@ -74,7 +74,7 @@ def aligned(values: Iterable[Decimal | None], least: int = 0) -> list[str]:
 
 def percent(fraction: Decimal) -> str:
     """`15 %` for 0.15."""
-    return f"{decimal_text(fraction * 100)}{_JOIN}%"
+    return f"{decimal_text(fraction * 100)}{JOIN}%"
 
 
 def duration(seconds: int) -> str:
@@ -85,35 +85,35 @@ def duration(seconds: int) -> str:
 
 def hours(seconds: int) -> str:
     """`26.1 h`, for a sentence."""
-    return f"{Decimal(seconds) / 3600:,.1f}{_JOIN}h"
+    return f"{Decimal(seconds) / 3600:,.1f}{JOIN}h"
 
 
 def day(when: date) -> str:
     """`3 March 2025`."""
-    return f"{when.day}{_JOIN}{_MONTHS[when.month - 1]}{_JOIN}{when.year}"
+    return f"{when.day}{JOIN}{_MONTHS[when.month - 1]}{JOIN}{when.year}"
 
 
 def short_day(when: date) -> str:
     """`3 Mar`, where the year is plain."""
-    return f"{when.day}{_JOIN}{_MONTHS[when.month - 1][:3]}"
+    return f"{when.day}{JOIN}{_MONTHS[when.month - 1][:3]}"
 
 
 def moment(when: datetime) -> str:
     """`3 March 2025, 08:02 UTC`."""
     when = when.astimezone(UTC)
-    return f"{day(when)}, {when:%H:%M}{_JOIN}UTC"
+    return f"{day(when)}, {when:%H:%M}{JOIN}UTC"
 
 
 def short_moment(when: datetime) -> str:
     """`3 Mar 08:02`, in UTC, where the year is plain."""
     when = when.astimezone(UTC)
-    return f"{short_day(when)}{_JOIN}{when:%H:%M}"
+    return f"{short_day(when)}{JOIN}{when:%H:%M}"
 
 
 def month(text: str) -> str:
     """`March 2025` for `2025-03`."""
     year, _, number = text.partition("-")
-    return f"{_MONTHS[int(number) - 1]}{_JOIN}{year}"
+    return f"{_MONTHS[int(number) - 1]}{JOIN}{year}"
 
 
 def stretch(start: datetime, end: datetime) -> str:
@@ -134,7 +134,7 @@ def gpu(name: str | None, count: int) -> str:
         return NONE
     model = re.sub(r"^nvidia-(?:tesla-)?(?=[\w-]+$)", "", name)
     shown = plain(name) if model == name else model.upper()
-    return f"{count}{_JOIN}\N{MULTIPLICATION SIGN}{_JOIN}{shown}"
+    return f"{count}{JOIN}\N{MULTIPLICATION SIGN}{JOIN}{shown}"
 
 
 def _places(value: Decimal) -> int:

@@ -5,8 +5,8 @@ from decimal import Decimal
 
 from gpuctl.core.quoting.quote import Quote
 from gpuctl.core.rounding import minor_units, round_half_up
-from gpuctl.core.statement import Party
 from gpuctl.documents.formats import (
+    JOIN,
     NONE,
     amount,
     day,
@@ -18,7 +18,6 @@ from gpuctl.documents.formats import (
     short_day,
 )
 from gpuctl.documents.sheet import (
-    Address,
     Cell,
     Column,
     Facts,
@@ -28,9 +27,8 @@ from gpuctl.documents.sheet import (
     Sheet,
     Table,
     Words,
+    address_of,
 )
-
-_JOIN = "\N{NO-BREAK SPACE}"
 
 
 def sheet(quote: Quote) -> Sheet:
@@ -44,8 +42,8 @@ def sheet(quote: Quote) -> Sheet:
     return Sheet(
         title="Quote for cloud computing",
         period=plain(quote.title or quote.project),
-        sender=_address("From", quote.sender) if quote.sender else None,
-        receiver=_address("For", quote.receiver),
+        sender=address_of("From", quote.sender) if quote.sender else None,
+        receiver=address_of("For", quote.receiver),
         facts=_facts(quote),
         label=f"Estimate, {less}",
         amount=_spread(price.p50, price.p90, currency),
@@ -57,15 +55,6 @@ def sheet(quote: Quote) -> Sheet:
         head=quote.id,
         head_words="This quote is kept under:",
     )
-
-
-def _address(role: str, party: Party) -> Address:
-    lines = [plain(line) for line in party.address]
-    if party.vat:
-        lines.append(f"VAT {plain(party.vat)}")
-    if party.contact:
-        lines.append(plain(party.contact))
-    return Address(role, plain(party.name), tuple(lines))
 
 
 def _facts(quote: Quote) -> Facts:
@@ -91,7 +80,7 @@ def _spread(low: Decimal, high: Decimal, currency: str) -> str:
 
 
 def _figures(quote: Quote) -> Facts:
-    pairs = [("Computing", f"{_hours(quote)}{_JOIN}h"), ("On", plain(quote.basis.type))]
+    pairs = [("Computing", f"{_hours(quote)}{JOIN}h"), ("On", plain(quote.basis.type))]
     by = quote.deadline or quote.finish_p90
     if by is not None:
         name = "Deadline" if quote.deadline is not None else "Begun today, done by"
@@ -101,7 +90,7 @@ def _figures(quote: Quote) -> Facts:
 
 def _hours(quote: Quote) -> str:
     least, most = quote.hours[0], quote.hours[-1]
-    return f"{least:f}" if least == most else f"{least:f}{_JOIN}{NONE}{_JOIN}{most:f}"
+    return f"{least:f}" if least == most else f"{least:f}{JOIN}{NONE}{JOIN}{most:f}"
 
 
 def _prices(quote: Quote) -> Section:

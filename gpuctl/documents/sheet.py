@@ -6,7 +6,9 @@
 
 from typing import NamedTuple
 
+from gpuctl.core.statement import Party
 from gpuctl.documents.drawing import Drawing
+from gpuctl.documents.formats import plain
 
 
 class Cell(NamedTuple):
@@ -117,6 +119,16 @@ class Address(NamedTuple):
     role: str
     name: str
     lines: tuple[str, ...]
+
+
+def address_of(role: str, party: Party) -> Address:
+    """A party's address, with its VAT number and whom to ask."""
+    lines = [plain(line) for line in party.address]
+    if party.vat:
+        lines.append(f"VAT {plain(party.vat)}")
+    if party.contact:
+        lines.append(plain(party.contact))
+    return Address(role, plain(party.name), tuple(lines))
 
 
 class Sheet(NamedTuple):

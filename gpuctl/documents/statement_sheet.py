@@ -5,7 +5,7 @@ from datetime import UTC
 from decimal import Decimal
 
 from gpuctl.core.kinds import EndedBy
-from gpuctl.core.statement import Party, ProjectStatement, SessionLine, Statement
+from gpuctl.core.statement import ProjectStatement, SessionLine, Statement
 from gpuctl.documents import period_sheet, project_sheet
 from gpuctl.documents.formats import (
     amount,
@@ -22,7 +22,6 @@ from gpuctl.documents.formats import (
     stretch,
 )
 from gpuctl.documents.sheet import (
-    Address,
     Block,
     Cell,
     Column,
@@ -33,6 +32,7 @@ from gpuctl.documents.sheet import (
     Sheet,
     Table,
     Words,
+    address_of,
 )
 
 _STATES = {
@@ -67,8 +67,8 @@ def sheet(statement: Statement) -> Sheet:
     return Sheet(
         title="Statement of cloud costs",
         period=_period(statement),
-        sender=_address("From", statement.sender) if statement.sender else None,
-        receiver=_address("For", statement.receiver),
+        sender=address_of("From", statement.sender) if statement.sender else None,
+        receiver=address_of("For", statement.receiver),
         facts=_facts(statement),
         label="Total" if statement.vat_rate is None else "Total with VAT",
         amount=money(statement.total, statement.currency),
@@ -93,15 +93,6 @@ def _period(statement: Statement) -> str:
         return f"until {moment(statement.as_of)}"
     spans = statement.spans
     return stretch(min(span.start for span in spans), max(span.end for span in spans))
-
-
-def _address(role: str, party: Party) -> Address:
-    lines = [plain(line) for line in party.address]
-    if party.vat:
-        lines.append(f"VAT {plain(party.vat)}")
-    if party.contact:
-        lines.append(plain(party.contact))
-    return Address(role, plain(party.name), tuple(lines))
 
 
 def _facts(statement: Statement) -> Facts:

@@ -15,6 +15,7 @@ from gpuctl.core.images.stored import StoredImage
 from gpuctl.core.kinds import EndedBy, Evidence, Kind
 from gpuctl.core.model import Billable
 from gpuctl.core.span import format_time
+from gpuctl.core.sync import PATIENCE, usage_id
 
 MARK = "image"
 """The field of a usage record that names its image: `NAME@VERSION`."""
@@ -22,8 +23,6 @@ MARK = "image"
 MADE = "image"
 """The verb of an order for an image."""
 
-PATIENCE = timedelta(seconds=60)
-"""Two listings at least so far apart that lack an image count as two."""
 DAILY = timedelta(hours=20)
 """So often at most it is noted that an image is still there."""
 
@@ -108,9 +107,8 @@ def removed(books: Books, image: StoredImage, at: datetime) -> Sequence[Event]:
 
 def run_of(image: StoredImage, billable: Billable, start: datetime) -> Usage:
     """The run that keeping an image is. Two laptops that see it write the same record."""
-    what = f"{billable.kind}/{billable.sku}/{billable.quantity.normalize():f}"
     return Usage(
-        id=f"{image.provider}/{billable.resource}/{what}/{format_time(start)}",
+        id=usage_id(image.provider, billable, start),
         provider=image.provider,
         account=image.account,
         region=image.region,
