@@ -140,12 +140,12 @@ class Clean:
     """Those from the launch on: before it there is nothing to be hidden."""
 
 
-def clean(world: World, story: Story, *, twice: bool = True) -> Clean:
-    """Tell it, well, and keep what both tellings have. Unfit when it does not go well."""
+def clean(world: World, story: Story) -> Clean:
+    """Tell it twice, well, and keep what both tellings have. Unfit when it does not go well."""
     told: list[set[Call]] = []
     steps: list[str] = []
     trace = world.folder / "trace"
-    for _ in range(2 if twice else 1):
+    for _ in range(2):
         trace.unlink(missing_ok=True)
         stage = Stage(world, story.cloud)
         story.before(stage)

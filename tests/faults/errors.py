@@ -237,7 +237,7 @@ def elsewhere(world: World, full: bool, chance: random.Random) -> Iterator[Resul
         told = [story for story in stories(cloud) if story.name in ("up", "down", "extend")]
         told = told if full else [told[1]]
         for story in told:
-            plan = clean(world, story, twice=full)
+            plan = clean(world, story)
             actions = sorted({call.action for call in plan.calls})
             cases = [(a, code, times) for a in actions for code in OTHERS[cloud] for times in TIMES]
             for action, code, times in chance.sample(cases, 30 if full else 2):
