@@ -1,11 +1,8 @@
 """Jobs that go on when the connection does not: in tmux, with a log and an exit code on disk."""
 
-import os
 import re
 import shlex
-import subprocess
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from importlib.resources import files
@@ -20,7 +17,6 @@ _SIGNALS = ("HUP", "INT", "KILL", "TERM", "USR1", "USR2")
 _TIMEOUT_S = 30.0
 _EXISTS = 17
 _MISSING = 44
-_SSH_FAILED = 255
 
 
 class Phase(StrEnum):
@@ -74,36 +70,14 @@ def state(target: Target, name: str) -> JobState:
         raise RemoteFailed(f"{target.alias} tells nothing of the job {name}") from None
 
 
-def follow(target: Target, name: str, *, offset: int = 0) -> Iterator[bytes]:
+def follow(target: Target, name: str, *, offset: int = 0) -> Generator[bytes]:
     """The log from byte `offset` on, as it grows, until the job has ended.
 
     `NotFound` when there is no such job; `RemoteFailed` when the connection is lost: go on
     with the offset moved by what was received.
     """
-    argv = [*ssh.command(target), shlex.join(_words(["log", _checked(name), str(offset)]))]
-    with tempfile.TemporaryFile() as err:
-        try:
-            remote = subprocess.Popen(
-                argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=err
-            )
-        except FileNotFoundError:
-            raise ssh.no_ssh() from None
-        try:
-            pipe = remote.stdout
-            assert pipe is not None  # noqa: S101 - asked for above
-            while piece := os.read(pipe.fileno(), 65_536):
-                yield piece
-            code = remote.wait()
-        finally:
-            remote.kill()
-            remote.wait()
-            if remote.stdout:
-                remote.stdout.close()
-        err.seek(0)
-        if code == _MISSING:
-            raise _no_job(target, name)
-        if code:
-            raise ssh.failure(target, err.read())
+    words = _words(["log", _checked(name), str(offset)])
+    return ssh.stream(target, words, {_MISSING: _no_job(target, name)})
 
 
 def signal(target: Target, name: str, what: str = "TERM") -> None:

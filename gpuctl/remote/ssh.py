@@ -1,15 +1,16 @@
 """Commands on a machine, by the user's own OpenSSH."""
 
+import os
 import shlex
 import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from gpuctl.core.errors import RemoteFailed
+from gpuctl.core.errors import GpuctlError, RemoteFailed
 from gpuctl.remote.target import Target
 
 _SSH_FAILED = 255
@@ -65,6 +66,42 @@ def run(
     if done.returncode == _SSH_FAILED:
         raise failure(target, said)
     return Result(done.returncode, done.stdout, said)
+
+
+def stream(
+    target: Target, argv: Sequence[str], known: Mapping[int, GpuctlError]
+) -> Generator[bytes]:
+    """What argv says there, as it says it; close it to stop early.
+
+    The error that `known` has for its exit code; `RemoteFailed` for any other, and when ssh
+    itself failed.
+    """
+    with tempfile.TemporaryFile() as err:
+        try:
+            remote = subprocess.Popen(
+                [*command(target), _joined(argv)],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=err,
+            )
+        except FileNotFoundError:
+            raise no_ssh() from None
+        try:
+            pipe = remote.stdout
+            assert pipe is not None  # noqa: S101 - asked for above
+            while piece := os.read(pipe.fileno(), 65_536):
+                yield piece
+            code = remote.wait()
+        finally:
+            remote.kill()
+            remote.wait()
+            if remote.stdout:
+                remote.stdout.close()
+        if code in known:
+            raise known[code]
+        if code:
+            err.seek(0)
+            raise failure(target, err.read())
 
 
 def interactive(target: Target, argv: Sequence[str] = ()) -> int:

@@ -1,13 +1,11 @@
 """A recipe's steps on its builder: each begun once, and going on when the connection does not."""
 
 import io
-import os
 import re
 import shlex
-import subprocess
 import tarfile
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from importlib.resources import files
 
 from gpuctl.core.errors import NotFound, RemoteFailed
@@ -63,32 +61,17 @@ class Workbench:
     def follow(self, step: str, offset: int, write: Callable[[bytes], None]) -> StepEnd | None:
         """By a log that is read as it grows; its last line tells how the step ended."""
         words = self._words("log", _step(step), str(offset))
-        argv = [*ssh.command(self._target), shlex.join(words)]
+        missing = NotFound(f"{step} was not begun on {self._target.alias}")
         held = b""
-        with tempfile.TemporaryFile() as err:
-            remote = subprocess.Popen(
-                argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=err
-            )
-            try:
-                pipe = remote.stdout
-                assert pipe is not None  # noqa: S101 - asked for above
-                while piece := os.read(pipe.fileno(), 65_536):
-                    held += piece
-                    ready = held.rfind(_END[:1])
-                    ready = len(held) if ready < 0 else ready
-                    write(held[:ready])
-                    held = held[ready:]
-                code = remote.wait()
-            finally:
-                remote.kill()
-                remote.wait()
-                if remote.stdout:
-                    remote.stdout.close()
-            err.seek(0)
-            if code == _MISSING:
-                raise NotFound(f"{step} was not begun on {self._target.alias}")
-            if code or not held.startswith(_END):
-                raise ssh.failure(self._target, err.read())
+        with closing(ssh.stream(self._target, words, {_MISSING: missing})) as pieces:
+            for piece in pieces:
+                held += piece
+                ready = held.rfind(_END[:1])
+                ready = len(held) if ready < 0 else ready
+                write(held[:ready])
+                held = held[ready:]
+        if not held.startswith(_END):
+            raise ssh.failure(self._target, b"its log has no end")
         return _end_of(held.removeprefix(_END).decode(errors="replace"))
 
     def _ask(self, *words: str, stdin: bytes | None = None) -> ssh.Result:

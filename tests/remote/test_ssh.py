@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from gpuctl.core.errors import GpuctlError, RemoteFailed
-from gpuctl.remote import hosts, ssh
+from gpuctl.core.errors import GpuctlError, NotFound, RemoteFailed
+from gpuctl.remote import hosts, session, ssh
 from gpuctl.remote.sockets import control_directory
+from gpuctl.remote.steps import Workbench
 from gpuctl.remote.target import Target
 
 
@@ -36,6 +37,23 @@ def test_standard_input_is_what_was_given_or_empty(place):
 def test_much_output(place):
     result = ssh.run(place.target, ["head", "-c", "3000000", "/dev/zero"], timeout=60)
     assert len(result.out) == 3_000_000
+
+
+def test_a_stream_comes_as_it_is_said_and_its_code_is_told(place):
+    known = {44: NotFound("no such log")}
+    assert b"".join(ssh.stream(place.target, ["printf", "a b"], known)) == b"a b"
+    with pytest.raises(NotFound, match="no such log"):
+        list(ssh.stream(place.target, ["sh", "-c", "exit 44"], known))
+    with pytest.raises(RemoteFailed, match="said why"):
+        list(ssh.stream(place.target, ["sh", "-c", "echo said why >&2; exit 3"], known))
+
+
+def test_a_computer_without_ssh_is_told_so(place, monkeypatch):
+    monkeypatch.setenv("PATH", str(place.machine.home / "nothing"))
+    with pytest.raises(RemoteFailed, match="no ssh on this computer"):
+        list(session.follow(place.target, "job"))
+    with pytest.raises(RemoteFailed, match="no ssh on this computer"):
+        Workbench(place.target, "0123456789ab").follow("steps/10-a.sh", 0, bytes)
 
 
 def test_nothing_to_run_is_a_mistake(place):
