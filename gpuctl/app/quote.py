@@ -50,11 +50,6 @@ def make_quote(app: App, asked: Asked, chance: Chance, rates: Rates) -> Quote:
     UsageProblem where the deadline cannot be met, NotFound where a price is not known.
     """
     now = app.clock()
-    if asked.deadline is not None and asked.deadline <= now:
-        raise UsageProblem(
-            f"--deadline {format_time(asked.deadline)} is past: it is {format_time(now)}",
-            hint=f"--deadline {format_time(now + timedelta(days=7))}",
-        )
     policy = _client(app.settings, asked.project)
     rate = None if policy.currency == "USD" else rates(policy.currency, now.date())
     found = sold(app, asked.project, asked.template, now, ask=not asked.cached)

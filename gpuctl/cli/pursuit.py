@@ -37,6 +37,11 @@ def run_to_the_end(
 
     if flags["resume"] == "never":
         raise UsageProblem("--deadline resumes by itself", hint="leave out --resume never")
+    if flags["deadline"] is not None:
+        from gpuctl.cli.moment import moment
+
+        # A mistake is told before any cloud is asked.
+        flags["deadline"] = moment(flags["deadline"], session.now())
     app = session.app
     if flags["bring"]:
         words = ((name,) if name else ()) + argv

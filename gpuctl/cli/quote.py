@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Sequence
-from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,14 +20,13 @@ if TYPE_CHECKING:
     from gpuctl.core.quoting.quote import Quote
 
 _MOST_HOURS = 1_000
-_DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
 @click.group(invoke_without_command=True)
 @click.option("-p", "--project", shell_complete=projects, help="Whom it is for: client/project.")
 @click.option("--hours", metavar="H|A..B", help="Hours of computing: 30, or 25..40.")
 @click.option(
-    "--deadline", metavar="T", help="Done by then: 2026-03-06, 'Fri 18:00' (UTC), or 5d from now."
+    "--deadline", metavar="T", help='Done by then: "Fri 18:00" here, 5d from now, 2026-03-06.'
 )
 @click.option("-t", "--template", shell_complete=templates, help="The machine it runs on.")
 @click.option("--cached", is_flag=True, help="Ask no cloud: the ledger's prices alone.")
@@ -70,6 +68,7 @@ def quote(
     from gpuctl.app.quote import make_quote
     from gpuctl.app.quote_words import Asked
     from gpuctl.cli.documents import rates_of
+    from gpuctl.cli.moment import in_words, moment
     from gpuctl.wiring.chance import chance
 
     session.flag(project=project, template=template)
@@ -78,9 +77,11 @@ def quote(
         project=name,
         template=session.settings.template(session.config.template_name(name)),
         hours=_hours(hours),
-        deadline=None if deadline is None else _moment(deadline, session.now()),
+        deadline=None if deadline is None else moment(deadline, session.now()),
         cached=how["cached"],
     )
+    if asked.deadline is not None:
+        click.echo(f"done by {in_words(asked.deadline)}", err=True)
     rates = rates_of(session, how["rate"], how["rates"])
     made = make_quote(session.app, asked, chance, rates)
     for note in made.notes:
@@ -186,22 +187,3 @@ def _hours(words: str) -> tuple[Decimal, Decimal]:
     if not 0 < least <= most <= _MOST_HOURS:
         raise UsageProblem(f"--hours {words}: from above 0 to {_MOST_HOURS}", hint="--hours 25..40")
     return least, most
-
-
-def _moment(words: str, now: datetime) -> datetime:
-    """A date, RFC 3339, the next `Fri 18:00`, or a duration from now. UTC."""
-    from gpuctl.core.span import parse_duration, parse_moment
-
-    match = re.fullmatch(r"([a-z]{3})[a-z]*\s+(\d{1,2}):(\d\d)", words.strip().lower(), re.ASCII)
-    try:
-        if match is not None and match.group(1) in _DAYS:
-            days = (_DAYS.index(match.group(1)) - now.weekday()) % 7
-            day = now + timedelta(days=days)
-            found = day.replace(hour=int(match.group(2)), minute=int(match.group(3)), second=0)
-            return found if found > now else found + timedelta(days=7)
-        if re.fullmatch(r"(\d+[dhms])+", words.strip().lower(), re.ASCII):
-            return now + parse_duration(words)
-        return parse_moment(words)
-    except ValueError as error:
-        hint = "--deadline 2026-03-06T18:00:00Z, 'Fri 18:00', or 5d"
-        raise UsageProblem(f"--deadline: {error}", hint=hint) from None

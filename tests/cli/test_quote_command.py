@@ -135,7 +135,7 @@ def test_the_same_facts_give_the_same_quote(quoting):
 
 
 def test_for_people_it_says_what_it_rests_on(quoting):
-    said = quoting.ok("quote", *FOR, "--deadline", "Thu 18:00")
+    said = quoting.ok("quote", *FOR, "--deadline", "Thu 23:30")
 
     assert "acme/vision: 25 to 40 h of computing on g6.xlarge, done by 2026-03-05T18:00:00Z" in said
     assert [line.split()[0] for line in said.splitlines()[1:4]] == ["P50", "P90", "ceiling"]
@@ -259,11 +259,11 @@ def test_steps_of_the_client(quoting):
         (("-p", "acme/vision", "--hours", "0"), 2, "from above 0"),
         (("-p", "acme/visoin", *HOURS), 3, "did you mean acme/vision?"),
         ((*FOR, "-t", "l4spot"), 3, "did you mean l4-spot?"),
-        ((*FOR, "--deadline", "2026-01-01"), 2, "is past"),
+        ((*FOR, "--deadline", "2026-01-01"), 2, "has passed"),
         ((*FOR, "--deadline", "30h"), 2, "--deadline 2026-03-04T01:29:31Z or later"),
         ((*FOR, "--deadline", "2027-01-01"), 2, "or sooner"),
         ((*FOR, "--hours", "2000"), 2, "to 1000"),
-        ((*FOR, "--deadline", "soon"), 2, "'Fri 18:00'"),
+        ((*FOR, "--deadline", "soon"), 2, '"Fri 18:00"'),
         ((*FOR, "--deadline", "Fri 25:00"), 2, "--deadline"),
         ((*FOR, "--cached"), 3, "gpuctl price update -t l4-spot --days 90"),
         (("-p", "own/play", *HOURS, "--format", "html"), 2, "is billed"),
