@@ -166,7 +166,16 @@ def _play_line(says: str, line: str, environ: dict[str, str], tree: Path) -> Non
         click.echo(f"\n# {says}")
         return
     click.echo(f"$ gpuctl {line}")
-    done = subprocess.run(
+    with _running(line, environ, tree) as running:
+        for told in running.stdout or ():
+            click.echo(told, nl=False)
+    if running.returncode != _EXPECTED.get(line.split(maxsplit=1)[0], 0):
+        raise GpuctlError(f"gpuctl {line} ended with {running.returncode}")
+
+
+def _running(line: str, environ: dict[str, str], tree: Path) -> "subprocess.Popen[str]":
+    """The program itself, in a process; what it says on either stream is its `stdout`."""
+    return subprocess.Popen(
         [sys.executable, "-m", "gpuctl", *shlex.split(line)],
         cwd=tree,
         env=environ,
@@ -174,11 +183,7 @@ def _play_line(says: str, line: str, environ: dict[str, str], tree: Path) -> Non
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        check=False,
     )
-    click.echo(done.stdout, nl=False)
-    if done.returncode != _EXPECTED.get(line.split(maxsplit=1)[0], 0):
-        raise GpuctlError(f"gpuctl {line} ended with {done.returncode}")
 
 
 def _furnish(state: "SandboxState") -> None:
@@ -201,15 +206,7 @@ def _play_interrupted(
     losses: dict[int, Decimal] = {}
     taken = 0
     saved = noticed = False
-    with subprocess.Popen(
-        [sys.executable, "-m", "gpuctl", *shlex.split(line)],
-        cwd=tree,
-        env=environ,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    ) as running:
+    with _running(line, environ, tree) as running:
         for told in running.stdout or ():
             step = _STEP.match(told)
             if step is not None:

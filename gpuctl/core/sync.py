@@ -95,7 +95,7 @@ def _of_machine(books: Books, machine: Machine, sighting: Sighting) -> Iterator[
     standing: set[str] = set()
     for changed in _changed_storage(books, machine.id.provider, machine.billed):
         standing.add(changed.id)
-        yield _ended_by(changed, max(sighting.at, changed.start), None)
+        yield ended(changed, sighting.at, None)
     for billable in machine.billed:
         usage = _same_run(books, machine.id.provider, billable)
         if usage is None:
@@ -104,7 +104,7 @@ def _of_machine(books: Books, machine: Machine, sighting: Sighting) -> Iterator[
         else:
             standing.add(usage.id)
             if billable.until is not None and usage.end is None:
-                yield _ended_by(usage, billable.until, machine.ending)
+                yield ended(usage, billable.until, machine.ending)
     for billable in machine.ran:
         if not _known(books, machine.id.provider, billable):
             yield _opened(books, machine, billable, sighting, new=True)
@@ -119,13 +119,13 @@ def _not_billed_any_more(
 ) -> Iterator[Event]:
     """The end of a run that its machine no longer has on the clock, where it can be told."""
     if machine.ending is not None and _end_of(usage, machine.ending) >= usage.start:
-        yield _ended_by(usage, _end_of(usage, machine.ending), machine.ending)
+        yield ended(usage, _end_of(usage, machine.ending), machine.ending)
     elif machine.state is State.GONE:
         # Shut down from within: EC2 then tells no time, and an audit log has no event.
         end = _uncertain(books, usage, at)
-        yield _ended_by(usage, max(end.at, usage.start), end)
+        yield ended(usage, end.at, end)
     elif change := _replaced(usage, machine.billed):
-        yield _ended_by(usage, max(change, usage.start), None)
+        yield ended(usage, change, None)
 
 
 def _known(books: Books, provider: str, billable: Billable) -> bool:
@@ -266,7 +266,7 @@ def usage_id(provider: str, billable: Billable, start: datetime) -> str:
 
 def _of_leftover(books: Books, leftover: Leftover, sighting: Sighting) -> Iterator[Event]:
     for changed in _changed_storage(books, leftover.provider, leftover.billed):
-        yield _ended_by(changed, max(sighting.at, changed.start), None)
+        yield ended(changed, sighting.at, None)
     for billable in leftover.billed:
         usage = _same_run(books, leftover.provider, billable, left=True)
         # It is there: whatever its machine's end was taken to mean for it, it goes on costing.
@@ -311,7 +311,7 @@ def removed(books: Books, leftover: Leftover, at: datetime) -> Sequence[Event]:
     """What a leftover was billed for has ended: it was removed at `at`."""
     billed = {(billable.resource, billable.kind) for billable in leftover.billed}
     return [
-        _ended_by(usage, max(at, usage.start), None)
+        ended(usage, at, None)
         for usage in books.open
         if usage.provider == leftover.provider and (usage.resource, usage.kind) in billed
     ]
@@ -341,7 +341,7 @@ def _of_lost_storage(books: Books, sighting: Sighting) -> Iterator[Event]:
             at=sighting.at,
         )
         if first is not None and sighting.at - first >= PATIENCE:
-            yield _ended_by(usage, max(first, usage.start), _uncertain(books, usage, first))
+            yield ended(usage, first, _uncertain(books, usage, first))
 
 
 def _of_unlisted(books: Books, machine_id: str, sighting: Sighting) -> Iterator[Event]:
@@ -366,7 +366,7 @@ def _of_unlisted(books: Books, machine_id: str, sighting: Sighting) -> Iterator[
                 # What still ran on a stopped machine did not end with the machine's last run.
                 known = None
             end = known or _uncertain(books, usage, first_missed or sighting.at, stopped=stopped)
-            yield _ended_by(usage, max(_end_of(usage, end), usage.start), end)
+            yield ended(usage, _end_of(usage, end), end)
     if last is not None:
         gone = replace(read_machine(last.snapshot), state=State.GONE, address=None)
         yield from _seen(books, gone, sighting.at)
@@ -407,13 +407,15 @@ def _uncertain(books: Books, usage: Usage, missed: datetime, *, stopped: bool = 
     return Ending(at=at, by=EndedBy.USER, evidence=Evidence.DEADLINE, reason="not listed any more")
 
 
-def _ended_by(usage: Usage, at: datetime, ending: Ending | None) -> Ended:
+def ended(usage: Usage, at: datetime, ending: Ending | None) -> Ended:
+    """That a run ended at `at`, not before it began. No `ending` = gpuctl did it or saw it."""
     by = ending.by if ending else EndedBy.USER
     evidence = ending.evidence if ending else Evidence.STATE_REASON
+    end = max(at, usage.start)
     return Ended(
-        id=f"{usage.id}/ended/{evidence}/{format_time(at)}",
+        id=f"{usage.id}/ended/{evidence}/{format_time(end)}",
         usage=usage.id,
-        end=at,
+        end=end,
         ended_by=by,
         evidence=evidence,
         reason=ending.reason if ending else None,

@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from gpuctl.core.books import Books
-from gpuctl.core.events import Ended, Event, Missed, Usage
+from gpuctl.core.events import Event, Missed, Usage
 from gpuctl.core.images.making import read_image_order
 from gpuctl.core.images.stored import StoredImage
 from gpuctl.core.kinds import EndedBy, Evidence, Kind
-from gpuctl.core.model import Billable
+from gpuctl.core.model import Billable, Ending
 from gpuctl.core.span import format_time
-from gpuctl.core.sync import PATIENCE, usage_id
+from gpuctl.core.sync import PATIENCE, ended, usage_id
 
 MARK = "image"
 """The field of a usage record that names its image: `NAME@VERSION`."""
@@ -99,7 +99,7 @@ def removed(books: Books, image: StoredImage, at: datetime) -> Sequence[Event]:
     """What it costs has ended: it was removed at `at`."""
     resources = {billable.resource for billable in image.billed}
     return [
-        _ended(usage, at, None)
+        ended(usage, at, None)
         for usage in books.open
         if usage.provider == image.provider and usage.resource in resources
     ]
@@ -136,7 +136,7 @@ def _of_image(books: Books, image: StoredImage, billable: Billable, look: Look) 
             yield from _mark(books, usage, look.at)
             return
         # It is of another size by now; the cloud does not tell since when.
-        yield _ended(usage, look.at, None)
+        yield ended(usage, look.at, None)
     ends = [usage.end for usage in known if usage.end is not None]
     start = look.at if open_ else max([billable.since, *ends])
     run = run_of(image, billable, start)
@@ -163,18 +163,7 @@ def _of_missing(books: Books, usage: Usage, at: datetime) -> Iterator[Event]:
     first = books.missed.get(usage.resource)
     yield Missed(id=f"missed/{usage.resource}/{format_time(at)}", machine=usage.resource, at=at)
     if first is not None and at - first >= PATIENCE:
-        yield _ended(usage, last_seen(books, usage), "not listed any more")
-
-
-def _ended(usage: Usage, at: datetime, reason: str | None) -> Ended:
-    """`reason` None = it is certain, since gpuctl did it or saw it."""
-    evidence = Evidence.STATE_REASON if reason is None else Evidence.DEADLINE
-    end = max(at, usage.start)
-    return Ended(
-        id=f"{usage.id}/ended/{evidence}/{format_time(end)}",
-        usage=usage.id,
-        end=end,
-        ended_by=EndedBy.USER,
-        evidence=evidence,
-        reason=reason,
-    )
+        seen = last_seen(books, usage)
+        by, evidence = EndedBy.USER, Evidence.DEADLINE
+        guess = Ending(at=seen, by=by, evidence=evidence, reason="not listed any more")
+        yield ended(usage, seen, guess)
