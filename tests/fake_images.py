@@ -134,11 +134,14 @@ class FakeImages:
 
     def share_image(self, image: StoredImage, whom: str) -> None:
         self.cloud.call(f"share {image.id} {whom}")
+        self.check_share(image, whom)
+        self.cloud.kept.shares.add((image.id, whom))
+
+    def check_share(self, image: StoredImage, whom: str) -> None:
         if not whom.isdecimal() or len(whom) != 12:
             raise InvalidRequest(f"{whom!r} is not an account")
         if image.encrypted:
             raise InvalidRequest(f"{image.key} is encrypted with the cloud's own key")
-        self.cloud.kept.shares.add((image.id, whom))
 
     def remove_image(self, image: StoredImage) -> None:
         self.cloud.call(f"remove image {image.id}")

@@ -102,15 +102,25 @@ def promote(
     return chosen
 
 
-def share(app: App, text: str, whom: str, regions: Sequence[str]) -> Sequence[StoredImage]:
-    """Let somebody else use this version, in these regions (else wherever it is)."""
+def shares(app: App, text: str, whom: str, regions: Sequence[str]) -> Sequence[StoredImage]:
+    """What `share` would share: this version, in these regions (else wherever it is).
+
+    NotFound; InvalidRequest where one of them cannot be shared with `whom`. Nothing is shared.
+    """
     stock = complete(look(app))
     chosen = versions(stock, text, regions)
     for image in chosen:
-        provider = app.clouds.connect(stock.refs[image.provider, image.account])
+        ref = stock.refs[image.provider, image.account]
+        app.clouds.connect(ref).check_share(image, whom)
+    return chosen
+
+
+def share(app: App, chosen: Sequence[StoredImage], whom: str) -> None:
+    """Let somebody else use what `shares` found."""
+    for image in chosen:
+        provider = app.clouds.connect(_ref_of(app, image))
         with app.progress.step(f"sharing {image.key} in {image.region} with {whom}"):
             provider.share_image(image, whom)
-    return chosen
 
 
 def _same(image: StoredImage, other: StoredImage) -> bool:

@@ -157,10 +157,11 @@ def share(session: Session, name: str, whom: str, regions: tuple[str, ...]) -> i
     """
     from gpuctl.app import shelving
 
-    if not confirmed(session, f"Let {whom} use {name}?"):
+    shared = shelving.shares(session.app, name, whom, regions)
+    if not confirmed(session, f"Let {whom} use {shared[0].key}?"):
         click.echo("Nothing was shared.", err=True)
         return 1
-    shared = shelving.share(session.app, name, whom, regions)
+    shelving.share(session.app, shared, whom)
     _print(session, "ami.share", shared, {"image": shared[0].key, "with": whom})
     return 0
 

@@ -7,7 +7,7 @@ from fractions import Fraction
 import pytest
 
 from gpuctl.app.prune import prunable, prune
-from gpuctl.app.shelving import copies, copy, promote, share
+from gpuctl.app.shelving import copies, copy, promote, share, shares
 from gpuctl.app.stock import look, monthly_cost
 from gpuctl.app.sync import sync
 from gpuctl.config.lockfile import Built
@@ -173,22 +173,24 @@ def test_what_is_still_written_is_not_promoted(shelved, lock):
 
 
 def test_a_version_is_shared_wherever_it_is(shelved):
-    share(shelved.app, f"{NAME}@5", "444455556666", ())
     whom = "444455556666"
+    chosen = shares(shelved.app, f"{NAME}@5", whom, ())
+    assert shelved.aws.kept.shares == set()
+    share(shelved.app, chosen, whom)
     assert shelved.aws.kept.shares == {(ident(5), whom), (ident(5, WEST), whom)}
 
 
 @pytest.mark.parametrize(("text", "whom"), [(NAME, "4" * 12), (f"{NAME}@9", "4" * 12)])
 def test_what_cannot_be_shared(shelved, text, whom):
     with pytest.raises((NotFound, UsageProblem)):
-        share(shelved.app, text, whom, ())
+        shares(shelved.app, text, whom, ())
 
 
 def test_what_is_encrypted_or_nobodys_account_is_not_shared(shelved):
     shelved.aws.kept.images = [stored("5", made_at=AT, encrypted=True)]
     for whom in ("4" * 12, "somebody"):
         with pytest.raises(InvalidRequest):
-            share(shelved.app, f"{NAME}@5", whom, ())
+            shares(shelved.app, f"{NAME}@5", whom, ())
     assert shelved.aws.kept.shares == set()
 
 

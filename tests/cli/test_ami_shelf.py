@@ -132,6 +132,14 @@ def test_share_asks_and_tells_the_ids(desk, cloud):
     assert declined.exit_code == 1
 
 
+def test_a_wrong_account_is_told_before_anybody_is_asked(desk, cloud):
+    argv = ("ami", "share", f"{NAME}@5", "--with", "12")
+    told = desk(*argv, terminal=True, answers="y\n")
+    assert (told.exit_code, "not an account" in told.stderr) == (2, True)
+    assert "Let 12 use" not in told.stderr + told.stdout
+    assert cloud.kept.shares == set()
+
+
 @pytest.mark.parametrize(
     ("argv", "code"),
     [

@@ -128,6 +128,7 @@ class ImageContract:
     ) -> None:
         shelf.image("7")
         [image] = provider.images()
+        provider.check_share(image, shelf.stranger)
         assert not shelf.shared(image)
         provider.share_image(image, shelf.stranger)
         provider.share_image(image, shelf.stranger)
@@ -139,6 +140,8 @@ class ImageContract:
         shelf.image("7")
         [image] = provider.images()
         for whom in ("", "everybody", "1111"):
+            with pytest.raises(InvalidRequest):
+                provider.check_share(image, whom)
             with pytest.raises(InvalidRequest):
                 provider.share_image(image, whom)
 

@@ -32,10 +32,13 @@ class KeepsImages(Protocol):
     def promote_image(self, image: StoredImage, channel: str) -> None:
         """`NAME@CHANNEL` leads to it in its region from now on, and to no other version."""
 
+    def check_share(self, image: StoredImage, whom: str) -> None:
+        """`InvalidRequest` with the reason where it cannot be shared with them; shares nothing."""
+
     def share_image(self, image: StoredImage, whom: str) -> None:
         """Let another account (twelve digits) or project start machines from it, and copy it.
 
-        `InvalidRequest` with the reason where the cloud cannot: nothing is shared then.
+        `InvalidRequest` as `check_share`: nothing is shared then.
         """
 
     def remove_image(self, image: StoredImage) -> None:

@@ -207,6 +207,10 @@ class AwsProvider:
         """One PutParameter in its region."""
         self._shelf().promote(image, channel)
 
+    def check_share(self, image: StoredImage, whom: str) -> None:
+        """Whom it names, and what encrypts its snapshots."""
+        self._shelf().check_share(image, whom)
+
     def share_image(self, image: StoredImage, whom: str) -> None:
         """Launch permission, and that of its snapshots."""
         self._shelf().share(image, whom)

@@ -110,24 +110,16 @@ class KeptImages:
                 Name=path, Value=image.id, Type="String", Overwrite=True
             )
 
+    def check_share(self, image: StoredImage, whom: str) -> None:
+        """InvalidRequest for no account, one's own, and what cannot be shared at all."""
+        self._shareable(image, whom)
+
     def share(self, image: StoredImage, whom: str) -> None:
         """Launch permission, and permission on each snapshot, which a copy over there needs.
 
-        InvalidRequest for what is encrypted with AWS's own key, which cannot be shared at all;
-        under a key of the user's, that key's policy must allow the other account too.
-        Source: Amazon EBS User Guide, "Share an Amazon EBS snapshot"; EC2 User Guide, "Share an AMI
-        with specific AWS accounts".
+        InvalidRequest as `check_share`.
         """
-        if not (whom.isdecimal() and len(whom) == _ACCOUNT_DIGITS):
-            raise InvalidRequest(
-                f"{whom!r} is not an AWS account: twelve digits",
-                hint="they see theirs with: aws sts get-caller-identity",
-            )
-        if whom == self._account:
-            raise InvalidRequest(f"{whom} is your own account: it has {image.key} already")
-        found = self._described(image)
-        snapshots = self._snapshots(image.region, [found])
-        self._refuse_encrypted(image, snapshots)
+        snapshots = self._shareable(image, whom)
         ec2 = self._clients.ec2(image.region)
         # The snapshots first: an image without them can be started over there, and not copied.
         for snapshot in snapshots:
@@ -143,6 +135,25 @@ class KeptImages:
             ec2.modify_image_attribute(
                 ImageId=image.id, LaunchPermission={"Add": [{"UserId": whom}]}
             )
+
+    def _shareable(self, image: StoredImage, whom: str) -> Sequence[Described]:
+        """Its snapshots, none of which is encrypted with AWS's own key: that cannot be shared.
+
+        Under a key of the user's, that key's policy must allow the other account too.
+        Source: Amazon EBS User Guide, "Share an Amazon EBS snapshot"; EC2 User Guide, "Share an AMI
+        with specific AWS accounts".
+        """
+        if not (whom.isdecimal() and len(whom) == _ACCOUNT_DIGITS):
+            raise InvalidRequest(
+                f"{whom!r} is not an AWS account: twelve digits",
+                hint="they see theirs with: aws sts get-caller-identity",
+            )
+        if whom == self._account:
+            raise InvalidRequest(f"{whom} is your own account: it has {image.key} already")
+        found = self._described(image)
+        snapshots = self._snapshots(image.region, [found])
+        self._refuse_encrypted(image, snapshots)
+        return snapshots
 
     def remove(self, image: StoredImage) -> None:
         """Deregisters it with its snapshots. ValueError when it is not ours (read again)."""

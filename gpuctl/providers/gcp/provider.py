@@ -241,6 +241,10 @@ class GcpProvider:
         """See `KeepsImages.promote_image`."""
         self._shelf.promote(image, channel)
 
+    def check_share(self, image: StoredImage, whom: str) -> None:
+        """See `KeepsImages.check_share`."""
+        self._shelf.check_share(image, whom)
+
     def share_image(self, image: StoredImage, whom: str) -> None:
         """See `KeepsImages.share_image`."""
         self._shelf.share(image, whom)

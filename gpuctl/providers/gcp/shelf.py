@@ -100,6 +100,11 @@ class KeptImages:
                     lambda labels: {k: v for k, v in labels.items() if k != key},
                 )
 
+    def check_share(self, image: StoredImage, whom: str) -> None:
+        """InvalidRequest unless `whom` can be somebody on Google; asks nobody."""
+        del image
+        _member(whom)
+
     def share(self, image: StoredImage, whom: str) -> None:
         """Whom it names may use it: a person or service account by e-mail, a project by number.
 
