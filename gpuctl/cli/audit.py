@@ -36,9 +36,33 @@ def audit(
         raise UsageProblem("--install-timer and --uninstall: name one")
     if install_timer or uninstall:
         from gpuctl.cli import timer
+        from gpuctl.wiring.timers import AUDIT
 
-        return timer.uninstall(session) if uninstall else timer.install(session, every, fix=fix)
+        return timer.uninstall(session, AUDIT) if uninstall else _by_itself(session, every, fix=fix)
     return _audit(session, fix=fix, notify=notify)
+
+
+def _by_itself(session: Session, every: str, *, fix: bool) -> int:
+    """It ends nothing unless `--fix` is given now."""
+    from gpuctl.cli import timer
+    from gpuctl.wiring.messenger import unreachable
+    from gpuctl.wiring.timers import AUDIT
+
+    words = ("--fix", "--yes") if fix else ()
+    task = timer.task_for(session, AUDIT, ("audit", "--notify", *words), every)
+    urls = session.settings.notify.urls
+    if fix and not confirmed(session, "End what is ours without asking, each time?", destroys=True):
+        return 1
+    timer.install(session, task, fix=fix)
+    if not urls:
+        click.echo(
+            "Nobody is told what it finds: gpuctl config set notify.urls "
+            "'[\"ntfy://ntfy.sh/YOUR-TOPIC\"]'",
+            err=True,
+        )
+    for name in unreachable(urls, task.environ):
+        click.echo(f"notify.urls names env:{name}, which a timer does not have: use cmd:", err=True)
+    return 0
 
 
 def _audit(session: Session, *, fix: bool, notify: bool) -> int:

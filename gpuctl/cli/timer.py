@@ -1,43 +1,54 @@
-"""`audit --install-timer` and `--uninstall`: this computer looks by itself from then on."""
+"""`--install-timer` and `--uninstall` of `audit` and `watch`: this computer does it by itself."""
 
 import sys
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from gpuctl.cli.command import confirmed
 from gpuctl.cli.render import emit_json
 from gpuctl.cli.session import Session
 from gpuctl.core.errors import GpuctlError, UsageProblem
 
 if TYPE_CHECKING:
     from gpuctl.core.model import Check
-    from gpuctl.wiring.timers import Place, Task
+    from gpuctl.wiring.timers import Chore, Place, Task
 
 _KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 
 
-def install(session: Session, every: str, *, fix: bool) -> int:
-    """Write the timer, and show what was written. It ends nothing unless `--fix` is given now."""
-    from gpuctl.wiring import timers
-    from gpuctl.wiring.messenger import unreachable
+def task_for(session: Session, chore: "Chore", words: Sequence[str], every: str) -> "Task":
+    """To run `gpuctl WORDS`. UsageProblem in the sandbox, and for what no timer takes."""
+    from gpuctl.core.span import parse_duration
+    from gpuctl.wiring.timers import CARRIED, Task
 
     if session.in_sandbox:
         raise UsageProblem("the sandbox is not there when a timer runs", hint="gpuctl sandbox stop")
-    task = _task(session, every, fix=fix)
-    urls = session.settings.notify.urls
-    if fix and not confirmed(session, "End what is ours without asking, each time?", destroys=True):
-        return 1
+    try:
+        pause = parse_duration(every)
+    except ValueError as error:
+        raise UsageProblem(f"--every: {error}") from None
+    # -P: a directory named gpuctl where the timer happens to run is not this program.
+    argv = (sys.executable, "-P", "-m", "gpuctl", *words)
+    environ = {name: session.environ[name] for name in CARRIED if session.environ.get(name)}
+    _refuse_secrets(environ)
+    return Task(argv=argv, every=pause, environ=environ, chore=chore)
+
+
+def install(session: Session, task: "Task", **told: Any) -> None:
+    """Have this computer run it, and show what was written; `told` goes into the JSON, too."""
+    from gpuctl.core.span import format_duration
+    from gpuctl.wiring import timers
+
     timer = timers.install(task, place_of(session))
     if session.output == "json":
         emit_json(
-            "audit.timer",
+            f"{task.chore.name}.timer",
             {
                 "kind": timer.kind,
                 "where": list(timer.where),
-                "every": every,
-                "fix": fix,
+                "every": format_duration(task.every),
+                **told,
                 "changed": timer.changed,
             },
         )
@@ -47,28 +58,19 @@ def install(session: Session, every: str, *, fix: bool) -> int:
     click.echo(f"{timer.kind} {said} {', '.join(timer.where)}", err=True)
     if timer.kind == "systemd":
         click.echo("It runs while you are logged in; always: loginctl enable-linger", err=True)
-    if not urls:
-        click.echo(
-            "Nobody is told what it finds: gpuctl config set notify.urls "
-            "'[\"ntfy://ntfy.sh/YOUR-TOPIC\"]'",
-            err=True,
-        )
-    for name in unreachable(urls, task.environ):
-        click.echo(f"notify.urls names env:{name}, which a timer does not have: use cmd:", err=True)
     if any(session.environ.get(key) for key in _KEYS):
         click.echo(
             "The AWS keys of this shell are not written down: the timer needs a profile", err=True
         )
-    return 0
 
 
-def uninstall(session: Session) -> int:
+def uninstall(session: Session, chore: "Chore") -> int:
     """Take it away again; nothing there is no error."""
     from gpuctl.wiring import timers
 
-    gone = timers.remove(place_of(session))
+    gone = timers.remove(place_of(session), chore)
     if session.output == "json":
-        emit_json("audit.timer", {"removed": list(gone)})
+        emit_json(f"{chore.name}.timer", {"removed": list(gone)})
     for where in gone:
         click.echo(f"removed {where}", err=True)
     if not gone:
@@ -101,22 +103,6 @@ def place_of(session: Session) -> "Place":
     from gpuctl.wiring.timers import Place
 
     return Place(platform=sys.platform, home=home_of(session), environ=session.environ)
-
-
-def _task(session: Session, every: str, *, fix: bool) -> "Task":
-    from gpuctl.core.span import parse_duration
-    from gpuctl.wiring.timers import CARRIED, Task
-
-    try:
-        pause = parse_duration(every)
-    except ValueError as error:
-        raise UsageProblem(f"--every: {error}") from None
-    words = ("--fix", "--yes") if fix else ()
-    # -P: a directory named gpuctl where the timer happens to run is not this program.
-    argv = (sys.executable, "-P", "-m", "gpuctl", "audit", "--notify", *words)
-    environ = {name: session.environ[name] for name in CARRIED if session.environ.get(name)}
-    _refuse_secrets(environ)
-    return Task(argv=argv, every=pause, environ=environ)
 
 
 def _refuse_secrets(environ: Mapping[str, str]) -> None:

@@ -1,17 +1,21 @@
 """`watch`: see open jobs through, from any computer that has the ledger."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from gpuctl.cli.command import command
 from gpuctl.cli.session import Session
-from gpuctl.core.errors import GpuctlError, NotFound
+from gpuctl.core.errors import GpuctlError, NotFound, UsageProblem
+from gpuctl.core.span import parse_duration
 
 if TYPE_CHECKING:
     from gpuctl.app.leg import Actor
     from gpuctl.app.pursue import Step
+
+_EVERY, _BY_ITSELF = "30s", "5m"
 
 
 @click.command()
@@ -19,29 +23,57 @@ if TYPE_CHECKING:
 @click.option("--once", is_flag=True, help="Do what is due now and return: for cron.")
 @click.option("--stay", is_flag=True, help="Wait for new jobs when none is open.")
 @click.option("--explain", is_flag=True, help="Say why, where a deadline decides.")
-@click.option("--every", default="30s", metavar="D", help="Between two looks: 30s.")
+@click.option("--every", metavar="D", help="Between two looks: 30s; a timer's: 5m.")
+@click.option("--install-timer", is_flag=True, help="Have this computer do so by itself.")
+@click.option("--uninstall", is_flag=True, help="Take the timer away again.")
 @command
-def watch(
-    session: Session, job: str | None, *, once: bool, stay: bool, explain: bool, every: str
-) -> int:
+def watch(session: Session, *, job: str | None, once: bool, **flags: Any) -> int:
     """Resume jobs of `run --resume auto` and `--deadline` when the cloud takes their machines.
 
     Takes every open job of the ledger, or JOB alone (its id or name; its exit code is passed on).
     Several may run, and beside an open `run`: the ledger decides who acts. Needs what `run` had:
     the credentials, the variables that [run] env names, and, on another computer, a checkpoint
     bucket to have the tree from.
+
+    --install-timer has systemd (or cron; launchd on macOS) run `watch --once` every five minutes,
+    for you alone and without root.
     """
+    if flags["install_timer"] or flags["uninstall"]:
+        if job is not None or (flags["install_timer"] and flags["uninstall"]):
+            raise UsageProblem("--install-timer and --uninstall: one of them, and no job")
+        return _timer(session, flags)
+    try:
+        pause = parse_duration(flags["every"] or _EVERY)
+    except ValueError as error:
+        raise UsageProblem(f"--every: {error}") from None
+    return _watch(session, job, pause, once=once, stay=flags["stay"], explain=flags["explain"])
+
+
+def _timer(session: Session, flags: dict[str, Any]) -> int:
+    from gpuctl.cli import timer
+    from gpuctl.wiring.timers import WATCH
+
+    if flags["uninstall"]:
+        return timer.uninstall(session, WATCH)
+    task = timer.task_for(session, WATCH, ("watch", "--once"), flags["every"] or _BY_ITSELF)
+    timer.install(session, task)
+    lacks = [name for name in session.settings.run.env if name not in task.environ]
+    if lacks:
+        click.echo(
+            f"[run] env names {', '.join(lacks)}, which a timer does not have: jobs with "
+            "such variables are left to a gpuctl watch of your own",
+            err=True,
+        )
+    return 0
+
+
+def _watch(
+    session: Session, job: str | None, pause: timedelta, *, once: bool, stay: bool, explain: bool
+) -> int:
     from gpuctl.app import pursue
     from gpuctl.app.pursue import State
-    from gpuctl.core.span import parse_duration
     from gpuctl.wiring.here import actor
 
-    try:
-        pause = parse_duration(every)
-    except ValueError as error:
-        from gpuctl.core.errors import UsageProblem
-
-        raise UsageProblem(f"--every: {error}") from None
     chosen_one = None if job is None else chosen(session, job)
     looking = Watching(session, actor(session.environ), explain=explain)
     while True:

@@ -9,7 +9,7 @@ import pytest
 
 from gpuctl.core.errors import GpuctlError, UsageProblem
 from gpuctl.core.span import parse_duration
-from gpuctl.wiring.timers import Place, Task, install, remove, status, steps
+from gpuctl.wiring.timers import WATCH, Place, Task, install, remove, status, steps
 from gpuctl.wiring.timers.cron import block
 from gpuctl.wiring.timers.systemd import units
 
@@ -206,3 +206,27 @@ def test_how_often(every: str, expected: tuple[int, int]) -> None:
 def test_what_no_clock_strikes_evenly(minutes: int) -> None:
     with pytest.raises(UsageProblem, match="does not divide"):
         steps(timedelta(minutes=minutes))
+
+
+def test_two_chores_have_a_timer_each(computer: Computer) -> None:
+    watch = TASK._replace(every=timedelta(minutes=5), chore=WATCH)
+    for kind, platform in (("crontab", "linux"), ("systemctl", "linux"), ("launchctl", "darwin")):
+        if kind == "crontab":
+            computer.has_cron()
+        else:
+            computer.has(kind)
+        place = computer.place(platform)
+        first, second = install(TASK, place), install(watch, place)
+        assert first.text != second.text
+        assert (status(place), status(place, WATCH)) == (first, second)
+        assert remove(place, WATCH) == list(second.where)
+        assert (status(place), status(place, WATCH)) == (first, None)
+
+
+def test_a_look_at_jobs_has_the_time_that_a_start_takes() -> None:
+    service, timer = units(TASK._replace(every=timedelta(minutes=5), chore=WATCH)).values()
+    assert "TimeoutStartSec=1800s" in service
+    assert "SuccessExitStatus" not in service
+    assert "OnCalendar=*:0/5" in timer
+    assert "RandomizedDelaySec=15s" in timer
+    assert "SuccessExitStatus=8" in units(TASK)["gpuctl-audit.service"]

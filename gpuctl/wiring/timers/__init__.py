@@ -1,4 +1,4 @@
-"""A timer of this computer that runs `gpuctl audit`: systemd, else cron; launchd on macOS.
+"""A timer of this computer that runs gpuctl: by systemd, else cron; launchd on macOS.
 
 Everything is the user's: nothing needs root, and nothing runs unless they are able to log in.
 """
@@ -40,12 +40,41 @@ CARRIED = (
 """Variables that a timer gets from the shell that installs it: places and names, no secret."""
 
 
+class Chore(NamedTuple):
+    """A command that a timer runs: one timer each, found again by `name`."""
+
+    name: str
+    does: str
+    """For the lists of systemd."""
+    by_hand: str
+    """What another scheduler would run."""
+    passes: tuple[int, ...] = ()
+    """Exit codes beside 0 that are no failure."""
+    within: timedelta = timedelta(minutes=15)
+    spread: timedelta = timedelta(minutes=2)
+    """Of many computers not all at the same second."""
+
+
+AUDIT = Chore(
+    "audit", "what still costs money and is not in use", "gpuctl audit --notify", passes=(8,)
+)
+WATCH = Chore(
+    "watch",
+    "see jobs through that lost their machine",
+    "gpuctl watch --once",
+    # A machine may take 20 minutes until it is ready.
+    within=timedelta(minutes=30),
+    spread=timedelta(seconds=15),
+)
+
+
 class Task(NamedTuple):
     """What to run, how often, and with which variables."""
 
     argv: tuple[str, ...]
     every: timedelta
     environ: Mapping[str, str]
+    chore: Chore = AUDIT
 
 
 class Place(NamedTuple):
@@ -119,33 +148,33 @@ def steps(every: timedelta) -> tuple[int, int]:
 def install(task: Task, place: Place) -> Timer:
     """Put it there with what this computer has; in its place where one was. GpuctlError."""
     steps(task.every)
-    kind = _best(place)
+    kind = _best(place, task.chore)
     for other in _kinds(place):
         if other != kind:
-            _module(other).remove(place)
+            _module(other).remove(place, task.chore)
     timer: Timer = _module(kind).install(task, place)
     return timer
 
 
-def status(place: Place) -> Timer | None:
+def status(place: Place, chore: Chore = AUDIT) -> Timer | None:
     """The timer that is there, None without one. GpuctlError where that cannot be told."""
     for kind in _kinds(place):
-        timer: Timer | None = _module(kind).status(place)
+        timer: Timer | None = _module(kind).status(place, chore)
         if timer is not None:
             return timer
     return None
 
 
-def remove(place: Place) -> Sequence[str]:
+def remove(place: Place, chore: Chore = AUDIT) -> Sequence[str]:
     """Take it away, whatever keeps it: what was removed. Done again it removes nothing."""
-    return [where for kind in _kinds(place) for where in _module(kind).remove(place)]
+    return [where for kind in _kinds(place) for where in _module(kind).remove(place, chore)]
 
 
 def _kinds(place: Place) -> Sequence[str]:
     return ("launchd",) if place.platform == "darwin" else ("systemd", "cron")
 
 
-def _best(place: Place) -> str:
+def _best(place: Place, chore: Chore) -> str:
     if place.platform == "darwin":
         return "launchd"
     from gpuctl.wiring.timers import systemd
@@ -156,7 +185,7 @@ def _best(place: Place) -> str:
         return "cron"
     raise GpuctlError(
         "neither systemd nor cron answers here, so there is nothing to keep a timer",
-        hint="have your own scheduler run: gpuctl audit --notify",
+        hint=f"have your own scheduler run: {chore.by_hand}",
     )
 
 

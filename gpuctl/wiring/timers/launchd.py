@@ -5,16 +5,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gpuctl.remote import files
-from gpuctl.wiring.timers import Place, Task, Timer
+from gpuctl.wiring.timers import Chore, Place, Task, Timer
 
-LABEL = "dev.gpuctl.audit"
 _WORLD_READABLE = 0o644
 
 
 def agent(task: Task) -> str:
     """The property list."""
     told = {
-        "Label": LABEL,
+        "Label": _label(task.chore),
         "ProgramArguments": list(task.argv),
         "EnvironmentVariables": dict(task.environ),
         "StartInterval": int(task.every.total_seconds()),
@@ -26,7 +25,7 @@ def agent(task: Task) -> str:
 
 def install(task: Task, place: Place) -> Timer:
     """Write it and load it anew."""
-    path, wanted = _path(place), agent(task)
+    path, wanted = _path(place, task.chore), agent(task)
     changed = files.change(path, lambda _: wanted, _WORLD_READABLE)
     if changed:
         place.ask("launchctl", "unload", str(path))
@@ -34,15 +33,16 @@ def install(task: Task, place: Place) -> Timer:
     return Timer("launchd", (str(path),), wanted, changed=changed)
 
 
-def status(place: Place) -> Timer | None:
+def status(place: Place, chore: Chore) -> Timer | None:
     """What stands in the file."""
-    text = files.read(_path(place))
-    return Timer("launchd", (str(_path(place)),), text) if text else None
+    path = _path(place, chore)
+    text = files.read(path)
+    return Timer("launchd", (str(path),), text) if text else None
 
 
-def remove(place: Place) -> Sequence[str]:
+def remove(place: Place, chore: Chore) -> Sequence[str]:
     """Unload it and take the file away."""
-    path = _path(place)
+    path = _path(place, chore)
     if not path.exists():
         return []
     place.ask("launchctl", "unload", "-w", str(path))
@@ -51,5 +51,9 @@ def remove(place: Place) -> Sequence[str]:
     return [str(path)]
 
 
-def _path(place: Place) -> Path:
-    return place.home / "Library" / "LaunchAgents" / f"{LABEL}.plist"
+def _path(place: Place, chore: Chore) -> Path:
+    return place.home / "Library" / "LaunchAgents" / f"{_label(chore)}.plist"
+
+
+def _label(chore: Chore) -> str:
+    return f"dev.gpuctl.{chore.name}"

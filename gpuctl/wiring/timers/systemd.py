@@ -1,12 +1,12 @@
 """Two units in `~/.config/systemd/user`: a service that runs once, and its timer."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 
 from gpuctl.remote import files
-from gpuctl.wiring.timers import Place, Task, Timer, steps
+from gpuctl.wiring.timers import Chore, Place, Task, Timer, steps
 
-NAME = "gpuctl-audit"
 _WORLD_READABLE = 0o644
 
 
@@ -18,59 +18,64 @@ def answers(place: Place) -> bool:
 
 
 def units(task: Task) -> dict[str, str]:
-    """The files by name. A run that finds something (exit 8) has not failed."""
+    """The files by name. An audit that finds something (exit 8) has not failed."""
+    chore, name = task.chore, _name(task.chore)
+    passes = "".join(f"SuccessExitStatus={code}\n" for code in chore.passes)
     lines = "".join(f"Environment={_quoted(f'{k}={v}')}\n" for k, v in task.environ.items())
     service = (
         "[Unit]\n"
-        "Description=gpuctl: what still costs money and is not in use\n\n"
+        f"Description=gpuctl: {chore.does}\n\n"
         "[Service]\n"
         "Type=oneshot\n"
         f"ExecStart={' '.join(_quoted(word, command=True) for word in task.argv)}\n"
         f"{lines}"
-        "SuccessExitStatus=8\n"
-        "TimeoutStartSec=15min\n"
+        f"{passes}"
+        f"TimeoutStartSec={_seconds(chore.within)}\n"
     )
     timer = (
         "[Unit]\n"
-        "Description=gpuctl: look for what was forgotten\n\n"
+        f"Description=gpuctl, by itself: {chore.does}\n\n"
         "[Timer]\n"
         f"OnCalendar={_calendar(task)}\n"
         "Persistent=true\n"
-        "RandomizedDelaySec=2min\n\n"
+        f"RandomizedDelaySec={_seconds(chore.spread)}\n\n"
         "[Install]\n"
         "WantedBy=timers.target\n"
     )
-    return {f"{NAME}.service": service, f"{NAME}.timer": timer}
+    return {f"{name}.service": service, f"{name}.timer": timer}
 
 
 def install(task: Task, place: Place) -> Timer:
     """Write the units and start the timer. `Persistent`: what a sleeping laptop missed is run."""
-    written = units(task)
-    changed = [_put(_folder(place) / name, text) for name, text in written.items()]
+    written, name = units(task), _name(task.chore)
+    changed = [_put(_folder(place) / file, text) for file, text in written.items()]
     place.must("systemctl", "--user", "daemon-reload")
-    place.must("systemctl", "--user", "enable", "--now", f"{NAME}.timer")
+    place.must("systemctl", "--user", "enable", "--now", f"{name}.timer")
     if any(changed):
-        place.must("systemctl", "--user", "restart", f"{NAME}.timer")
-    return Timer("systemd", _paths(place), "\n".join(written.values()), changed=any(changed))
+        place.must("systemctl", "--user", "restart", f"{name}.timer")
+    where = _paths(place, task.chore)
+    return Timer("systemd", where, "\n".join(written.values()), changed=any(changed))
 
 
-def status(place: Place) -> Timer | None:
+def status(place: Place, chore: Chore) -> Timer | None:
     """What stands in the files."""
-    texts = [files.read(Path(path)) for path in _paths(place)]
-    return Timer("systemd", _paths(place), "\n".join(texts)) if all(texts) else None
+    where = _paths(place, chore)
+    texts = [files.read(Path(path)) for path in where]
+    return Timer("systemd", where, "\n".join(texts)) if all(texts) else None
 
 
-def remove(place: Place) -> Sequence[str]:
+def remove(place: Place, chore: Chore) -> Sequence[str]:
     """Stop it and take the files away."""
-    there = [path for path in _paths(place) if Path(path).exists()]
+    name = _name(chore)
+    there = [path for path in _paths(place, chore) if Path(path).exists()]
     if not there:
         return []
     if answers(place):
-        place.ask("systemctl", "--user", "disable", "--now", f"{NAME}.timer")
+        place.ask("systemctl", "--user", "disable", "--now", f"{name}.timer")
     for path in there:
         Path(path).unlink()
-    for name in (f"{NAME}.service", f"{NAME}.timer"):
-        _folder(place).joinpath(f".{name}.lock").unlink(missing_ok=True)
+    for file in (f"{name}.service", f"{name}.timer"):
+        _folder(place).joinpath(f".{file}.lock").unlink(missing_ok=True)
     if answers(place):
         place.ask("systemctl", "--user", "daemon-reload")
     return there
@@ -84,8 +89,16 @@ def _folder(place: Place) -> Path:
     return place.config / "systemd" / "user"
 
 
-def _paths(place: Place) -> tuple[str, ...]:
-    return tuple(str(_folder(place) / f"{NAME}.{kind}") for kind in ("service", "timer"))
+def _paths(place: Place, chore: Chore) -> tuple[str, ...]:
+    return tuple(str(_folder(place) / f"{_name(chore)}.{kind}") for kind in ("service", "timer"))
+
+
+def _name(chore: Chore) -> str:
+    return f"gpuctl-{chore.name}"
+
+
+def _seconds(span: timedelta) -> str:
+    return f"{int(span.total_seconds())}s"
 
 
 def _calendar(task: Task) -> str:
