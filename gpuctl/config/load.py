@@ -182,9 +182,24 @@ def _project_file(sources: Sources, problems: list[Problem]) -> Entries:
     if document is None:
         return {}
     problems += secrets_in(document)
-    found = check(document, PROJECT_FILE, OriginKind.PROJECT_FILE, problems)
+    wrong: list[Problem] = []
+    found = check(document, PROJECT_FILE, OriginKind.PROJECT_FILE, wrong)
+    problems += [_misplaced(each, document.tree, sources.user_file) for each in wrong]
     defaults = (("project",), ("template",))
     return {("defaults", *path) if path in defaults else path: found[path] for path in found}
+
+
+def _misplaced(wrong: Problem, tree: Mapping[str, object], user_file: Path) -> Problem:
+    """A mistake in a project file; of what only the user's own file may hold, where it belongs."""
+    key = wrong.key or ""
+    if key not in USER.keys or (
+        key in PROJECT_FILE.keys and not isinstance(tree[key], dict | list)
+    ):
+        return wrong
+    here = ", ".join(PROJECT_FILE.keys)
+    named = ", and here template names one" if key == "template" else ""
+    reason = f"belongs in your own config file, {user_file}{named}; a project file holds {here}"
+    return wrong._replace(reason=reason, suggestion=None)
 
 
 def _environment(environ: Mapping[str, str], problems: list[Problem]) -> Entries:

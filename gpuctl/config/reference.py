@@ -42,7 +42,8 @@ _PROJECT = """
 ## The project file
 
 `gpuctl.toml`, the nearest one upwards from the current directory. It may be committed: it names a
-project and holds no secret. Its schema is `configs/project.schema.json`.
+project and holds no secret. Templates, clients and limits belong in your own file. Its schema is
+`configs/project.schema.json`.
 """
 
 

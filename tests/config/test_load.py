@@ -171,6 +171,21 @@ def test_a_project_file_is_found_upwards(home):
     assert settings.ports.by_name == {"jupyter": 8888}
 
 
+@pytest.mark.parametrize(
+    "text", ['[template.mine]\ntype = "g6.xlarge"\n', "[[template]]\n", "[limits]\n[limits.x]\n"]
+)
+def test_what_belongs_in_the_users_file_is_told_so(home, text):
+    (told,) = home.directory(text).problems()
+    assert f"belongs in your own config file, {home.user_file}" in told.reason
+    assert "a project file holds project, template, sync, run, ports" in told.reason
+    assert (told.file, told.line) == (str(home.project_file), 1)
+
+
+def test_other_mistakes_in_a_project_file_stay_what_they_are(home):
+    first, second = home.directory("template = 5\nfoo = 1\n").problems()
+    assert (first.reason, second.reason) == ("is a number, not a text", "no such key")
+
+
 def test_rows_tell_every_value_with_its_origin(home):
     rows = {row.key: row for row in home.user(USER).load(output="csv").rows()}
     assert rows["defaults.output"].value == '"csv"'
