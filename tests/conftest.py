@@ -1,13 +1,20 @@
 """What every test gets: no real account in reach, a clock and ids by hand, hypothesis profiles."""
 
 import os
+import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from gpuctl.sandbox.control import Control
+    from gpuctl.sandbox.state import SandboxState
 
 # `ci` draws the same examples each time, so that a red run can be had again; `dev` looks further.
 settings.register_profile("ci", derandomize=True, deadline=None, print_blob=True, database=None)
@@ -84,3 +91,25 @@ def ids() -> Callable[[], str]:
             yield f"{number:032x}"
 
     return count().__next__
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> "Iterator[SandboxState]":
+    """Both emulated clouds, one start for the tests of a module."""
+    from gpuctl.sandbox.process import start, stop  # noqa: PLC0415 - most tests need none
+
+    # A short path: machines have sockets in it.
+    directory = Path(tempfile.mkdtemp(prefix="gs-"))
+    yield start(directory, seed=3)
+    stop(directory)
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture
+def control(sandbox: "SandboxState") -> "Control":
+    """The sandbox's knobs, and the sandbox as if it had just started."""
+    from gpuctl.sandbox.control import Control  # noqa: PLC0415 - as above
+
+    control = Control(sandbox)
+    control.reset()
+    return control

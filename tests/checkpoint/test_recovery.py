@@ -6,20 +6,17 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator
 from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
-from gpuctl.cli.embedded import HOME
 from gpuctl.sandbox.control import Control
-from gpuctl.sandbox.process import start, stop
-from gpuctl.sandbox.state import SandboxState, environment
+from gpuctl.sandbox.state import SandboxState
 from tests.checkpoint.test_sandbox import CONFIG, TRAIN, client, lines_of, straight_through
-from tests.cli.program import Program, write_config
+from tests.cli.program import Program
+from tests.sandboxed import home_in
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(200)]
 
@@ -28,32 +25,19 @@ JOB = ("python3", "train.py", "--steps", str(STEPS), "--every", "10", "--seconds
 RUN = ("run", "--up", "-p", "acme/vision", "-t", "saved", "-y", "--name", "train", "--resume")
 
 
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[SandboxState]:
-    directory = Path(tempfile.mkdtemp(prefix="gr-"))
-    state = start(directory, seed=5)
-    yield state
-    stop(directory)
-    shutil.rmtree(directory, ignore_errors=True)
-
-
-def home_in(sandbox: SandboxState, ledger: Path | None = None) -> Program:
+def computer(sandbox: SandboxState, ledger: Path | None = None) -> Program:
     """A computer with keys of its own; `ledger` is another one's."""
-    home = Path(tempfile.mkdtemp(dir=sandbox.directory, prefix="h"))
-    write_config(home, HOME + CONFIG)
-    environ = environment(sandbox).over(dict(os.environ)) | {"GPUCTL_HOME": str(home)}
-    if ledger is not None:
-        environ["GPUCTL_LEDGER"] = f"sqlite:///{ledger}"
-    (home / "work").mkdir()
-    return Program(home, environ)
+    shared = {} if ledger is None else {"GPUCTL_LEDGER": f"sqlite:///{ledger}"}
+    program = home_in(sandbox, CONFIG, **shared)
+    (program.home / "work").mkdir()
+    return program
 
 
 @pytest.fixture
-def anna(sandbox: SandboxState) -> Program:
-    Control(sandbox).reset()
+def anna(sandbox: SandboxState, control: Control) -> Program:
     client(sandbox, "iam").create_instance_profile(InstanceProfileName="keeper")
     client(sandbox, "s3").create_bucket(Bucket="ckpt-bucket")
-    program = home_in(sandbox)
+    program = computer(sandbox)
     shutil.copy(TRAIN, program.home / "work")
     return program
 
@@ -134,7 +118,7 @@ def test_killed_in_the_middle_and_finished_by_another_computer(
         running.until_saved(10)
         running.process.send_signal(signal.SIGKILL)
         Control(sandbox).interrupt("vision-1", notice_seconds=2)
-    berta = home_in(sandbox, anna.home / "data/ledger.db")
+    berta = computer(sandbox, anna.home / "data/ledger.db")
     shutil.rmtree(anna.home / "work")
     with Running(berta, "watch", "train", "--every", "1s") as watching:
         assert watching.end() == 0, watching.said

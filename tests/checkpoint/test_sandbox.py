@@ -6,19 +6,16 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import boto3
 import pytest
 
-from gpuctl.cli.embedded import HOME
 from gpuctl.sandbox.control import Control
-from gpuctl.sandbox.process import start, stop
-from gpuctl.sandbox.state import SandboxState, environment
-from tests.cli.program import Program, write_config
+from gpuctl.sandbox.state import SandboxState
+from tests.cli.program import Program
+from tests.sandboxed import home_in
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
@@ -51,28 +48,16 @@ interval = "1s"
 )
 
 
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[SandboxState]:
-    directory = Path(tempfile.mkdtemp(prefix="gs-"))
-    state = start(directory, seed=3)
-    yield state
-    stop(directory)
-    shutil.rmtree(directory, ignore_errors=True)
-
-
 @pytest.fixture
-def gpuctl(sandbox: SandboxState) -> Program:
-    Control(sandbox).reset()
-    home = Path(tempfile.mkdtemp(dir=sandbox.directory, prefix="h"))
-    write_config(home, HOME + CONFIG)
-    environ = environment(sandbox).over(dict(os.environ)) | {"GPUCTL_HOME": str(home)}
+def gpuctl(sandbox: SandboxState, control: Control) -> Program:
+    program = home_in(sandbox, CONFIG)
     iam, s3 = client(sandbox, "iam"), client(sandbox, "s3")
     iam.create_instance_profile(InstanceProfileName="keeper")
     s3.create_bucket(Bucket="ckpt-bucket")
-    work = home / "work"
+    work = program.home / "work"
     work.mkdir()
     shutil.copy(TRAIN, work)
-    return Program(home, environ)
+    return program
 
 
 def client(sandbox: SandboxState, service: str):

@@ -1,51 +1,28 @@
 """Nothing is left running, by the real program on emulated clouds: lost ledgers, hung guests."""
 
-import os
-import shutil
-import tempfile
-from collections.abc import Iterator
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from gpuctl.cli.embedded import HOME
 from gpuctl.sandbox.control import Control
-from gpuctl.sandbox.process import start, stop
-from gpuctl.sandbox.state import SandboxState, environment
+from gpuctl.sandbox.state import SandboxState
+from tests.sandboxed import home_in
 
-from .program import Program, write_config
+from .program import Program
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
 
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[SandboxState]:
-    directory = Path(tempfile.mkdtemp(prefix="gn-"))
-    yield start(directory, seed=5)
-    stop(directory)
-    shutil.rmtree(directory, ignore_errors=True)
-
-
 @pytest.fixture
-def control(sandbox: SandboxState) -> Control:
-    control = Control(sandbox)
-    control.reset()
+def control(control: Control) -> Control:
     control.knob("gcp", "pace", factor=1)
     return control
 
 
-def at_home(sandbox: SandboxState) -> Program:
-    home = Path(tempfile.mkdtemp(dir=sandbox.directory, prefix="h"))
-    write_config(home, HOME)
-    environ = environment(sandbox).over(dict(os.environ)) | {"GPUCTL_HOME": str(home)}
-    return Program(home, environ)
-
-
 @pytest.fixture
 def gpuctl(sandbox: SandboxState, control: Control) -> Program:
-    return at_home(sandbox)
+    return home_in(sandbox)
 
 
 def seconds(start: str, end: str | None) -> int:
@@ -96,7 +73,7 @@ def test_a_lost_ledger_is_made_again_and_the_bill_is_the_truth(
     before = gpuctl("ps", "--json").json["machines"]
     mine = {m["name"]: m["deadline"] for m in before}
 
-    later = at_home(sandbox)
+    later = home_in(sandbox)
     planned = later("ledger", "rebuild", "--dry-run", "--json").json
     assert planned["schema"] == "gpuctl.ledger.rebuild/1"
     assert planned["dry_run"] is True
@@ -132,10 +109,10 @@ def test_of_several_installations_one_must_be_named(
     sandbox: SandboxState, gpuctl: Program, control: Control
 ) -> None:
     gpuctl("up", "-p", "acme/vision", "-y", "--detach")
-    other = at_home(sandbox)
+    other = home_in(sandbox)
     other("up", "second", "-p", "acme/vision", "-y", "--detach")
 
-    later = at_home(sandbox)
+    later = home_in(sandbox)
     said = later("ledger", "rebuild", "-y", code=2).err
     assert "second" in said
     install = next(line.split()[0] for line in said.splitlines() if line.endswith("second"))

@@ -1,20 +1,15 @@
 """What the program promises, command by command, on the embedded clouds over real SSH."""
 
-import os
-import shutil
-import tempfile
-from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
-from gpuctl.cli.embedded import HOME
 from gpuctl.sandbox.control import Control
-from gpuctl.sandbox.process import start, stop
-from gpuctl.sandbox.state import SandboxState, environment
+from gpuctl.sandbox.state import SandboxState
+from tests.sandboxed import home_in
 
-from .program import Program, write_config
+from .program import Program
 
 pytestmark = pytest.mark.slow
 
@@ -22,29 +17,9 @@ SPENT = ("spend", "--from", "2020-01-01", "--json")
 """Tests move the clock by hours and days: by its own default it would begin with the month."""
 
 
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[SandboxState]:
-    # A short path: machines have sockets in it.
-    directory = Path(tempfile.mkdtemp(prefix="gs-"))
-    state = start(directory, seed=3)
-    yield state
-    stop(directory)
-    shutil.rmtree(directory, ignore_errors=True)
-
-
-@pytest.fixture
-def control(sandbox: SandboxState) -> Control:
-    control = Control(sandbox)
-    control.reset()
-    return control
-
-
 @pytest.fixture
 def gpuctl(sandbox: SandboxState, control: Control) -> Program:
-    home = Path(tempfile.mkdtemp(dir=sandbox.directory, prefix="h"))
-    write_config(home, HOME)
-    environ = environment(sandbox).over(dict(os.environ)) | {"GPUCTL_HOME": str(home)}
-    return Program(home, environ)
+    return home_in(sandbox)
 
 
 def instances(control: Control) -> list[dict[str, object]]:

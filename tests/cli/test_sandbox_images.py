@@ -8,9 +8,9 @@ from gpuctl.sandbox.control import Control
 from gpuctl.sandbox.state import SandboxState, environment
 
 from .program import Program
-from .test_sandbox import control, gpuctl, sandbox
+from .test_sandbox import gpuctl
 
-__all__ = ["control", "gpuctl", "sandbox"]
+__all__ = ["gpuctl"]
 
 pytestmark = pytest.mark.slow
 

@@ -1,23 +1,20 @@
 """`ami build` and `ami test` by the real program, over real SSH, on both embedded clouds."""
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from gpuctl.cli.embedded import HOME
 from gpuctl.config.lockfile import read_lock
 from gpuctl.sandbox.control import Control
-from gpuctl.sandbox.process import start, stop
-from gpuctl.sandbox.state import SandboxState, environment
-from tests.cli.program import Program, write_config
+from gpuctl.sandbox.state import SandboxState
+from tests.cli.program import Program
+from tests.sandboxed import home_in
 
 pytestmark = pytest.mark.slow
 whole = pytest.mark.skipif(not os.environ.get("IMAGE_STEPS"), reason="a minute: make images")
@@ -44,21 +41,6 @@ image = "torch-portable@1"
 """
 
 
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[SandboxState]:
-    directory = Path(tempfile.mkdtemp(prefix="gi-"))  # short: machines have sockets in it
-    yield start(directory, seed=3)
-    stop(directory)
-    shutil.rmtree(directory, ignore_errors=True)
-
-
-@pytest.fixture
-def control(sandbox: SandboxState) -> Control:
-    control = Control(sandbox)
-    control.reset()
-    return control
-
-
 @pytest.fixture
 def work(sandbox: SandboxState) -> Path:
     """A project with a recipe of three steps."""
@@ -73,10 +55,7 @@ def work(sandbox: SandboxState) -> Path:
 
 @pytest.fixture
 def gpuctl(sandbox: SandboxState, control: Control) -> Program:
-    home = Path(tempfile.mkdtemp(dir=sandbox.directory, prefix="h"))
-    write_config(home, HOME + MINE)
-    environ = environment(sandbox).over(dict(os.environ)) | {"GPUCTL_HOME": str(home)}
-    return Program(home, environ)
+    return home_in(sandbox, MINE)
 
 
 def second(work: Path, text: str) -> None:
