@@ -1,6 +1,7 @@
 """What each leg of a job cost, and what the provider's own rules did not charge."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -15,9 +16,15 @@ from gpuctl.core.kinds import EndedBy
 from gpuctl.core.span import Span
 from gpuctl.core.tally import total
 
+_SHORTEST = timedelta(minutes=1)
+"""So long each run is billed at least (`core.rules`), though its last second is yet to come."""
+
 
 class LegCost(NamedTuple):
-    """A leg and its machine's cost until now, in USD; `waived` would have been charged else."""
+    """A leg and its machine's cost until now, in USD; `waived` would have been charged else.
+
+    The minimum of a run counts whole, so that what has ended costs the same at any later time.
+    """
 
     leg: Leg
     cost: Fraction
@@ -31,7 +38,7 @@ def leg_costs(app: App, job: Job) -> Sequence[LegCost]:
     known = books(events)
     free = {usage.id for usage in known.usages if is_waived(usage)}
     asked = [_asked(event, free) for event in events] if free else events
-    window = fixed(Span(min(job.at, now), now))
+    window = fixed(Span(min(job.at, now), now + _SHORTEST))
     charged, full = bill(events, window, now).charges, bill(asked, window, now).charges
     found = []
     for leg in job.legs:

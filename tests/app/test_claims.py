@@ -104,6 +104,18 @@ def test_a_job_on_a_machine_that_runs_goes_on_without_it(shop: Shop) -> None:
     assert all(cost.cost > 0 for cost in costs)
 
 
+def test_what_was_not_charged_is_the_same_at_once_and_later(shop: Shop) -> None:
+    shop.ask()
+    shop.until(State.RUNNING)
+    shop.clock.tick(seconds=6)
+    (vm,) = shop.aws.running()
+    shop.aws.interrupt(vm.native)
+    shop.step()
+    at_once = leg_costs(shop.app, shop.job)[0].waived
+    shop.clock.tick(hours=2)
+    assert leg_costs(shop.app, shop.job)[0].waived == at_once > 0
+
+
 def test_nothing_was_free_where_nothing_was_taken(shop: Shop) -> None:
     shop.ask()
     shop.step()
