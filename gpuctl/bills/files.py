@@ -204,7 +204,12 @@ def line_of_row(file: File, row: int) -> int | None:
 
 
 def refused(
-    path: Path, reason: str, *, line: int | None = None, key: str | None = None
+    path: Path,
+    reason: str,
+    *,
+    line: int | None = None,
+    key: str | None = None,
+    hint: str | None = None,
 ) -> ConfigError:
     """This file cannot be read as a bill."""
-    return ConfigError([Problem(str(path), line, key, reason)])
+    return ConfigError([Problem(str(path), line, key, reason)], hint=hint)

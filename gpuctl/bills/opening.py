@@ -9,6 +9,7 @@ from pathlib import Path
 from gpuctl.bills.engine import Engine
 from gpuctl.bills.files import FEED, File, find, one_newline, refused
 from gpuctl.bills.grouping import Grouped, group
+from gpuctl.bills.ours import written_by
 from gpuctl.bills.reading import Reading
 from gpuctl.bills.shapes import FEED as FEED_SHAPE
 from gpuctl.bills.shapes import SHAPES, Shape
@@ -74,7 +75,14 @@ def _understood(engine: Engine, files: Sequence[File]) -> tuple[Shape, Grouped]:
 
 
 def recognised(table: Table) -> Shape:
-    """The form of a table by its columns. ConfigError says what it lacks."""
+    """The form of a table by its columns. ConfigError says what it lacks, or that we wrote it."""
+    if command := written_by(table):
+        raise refused(
+            table.files[0].named,
+            f"is no bill: it is what gpuctl {command} writes, and the ledger always agrees with "
+            "itself",
+            hint="name the provider's own export: a Cost and Usage Report, FOCUS, BigQuery's",
+        )
     if table.files[0].form == FEED:
         shapes: tuple[Shape, ...] = (FEED_SHAPE,)
     else:

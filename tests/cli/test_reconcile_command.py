@@ -27,6 +27,8 @@ CASES = Path(__file__).parents[3] / "shared/data/billing/cases"
 ALWAYS = Span(datetime(2025, 1, 1, tzinfo=UTC), datetime(2026, 1, 1, tzinfo=UTC))
 YEAR = ("--from", "2025-01-01", "--to", "2026-01-01")
 
+MARCH = ("--month", "2025-03")
+
 RUN = {
     "v": 1, "type": "usage", "id": "u1", "provider": "aws", "account": "111122223333",
     "region": "us-east-1", "zone": "us-east-1a", "resource": "i-1", "kind": "compute",
@@ -343,6 +345,34 @@ def test_a_bill_in_another_currency_needs_its_rate(two_hours):
     assert "--per-usd" in said
     made = two_hours.json("reconcile", bill, "--per-usd", "0.9")
     assert (made["bill_total"], made["gap"]) == ("2", "0")
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ("report", *MARCH, "--format", "focus"),
+        ("report", *MARCH, "--format", "focus", "--out", "focus.csv"),
+        ("report", *MARCH, "--format", "csv"),
+        ("report", *MARCH, "-o", "csv"),
+        ("report", *MARCH, "-o", "json"),
+        ("spend", *MARCH, "-o", "csv"),
+        ("spend", *MARCH, "-o", "json"),
+        ("spend", *MARCH, "--view", "cur", "-o", "csv"),
+        ("ledger", "export"),
+    ],
+    ids=" ".join,
+)
+def test_what_gpuctl_wrote_itself_is_no_bill(two_hours, argv):
+    made = two_hours.cwd / "focus.csv"
+    printed = two_hours.ok(*argv)
+    file = made if made.exists() else two_hours.cwd / "printed"
+    if not made.exists():
+        file.write_text(printed)
+    head = two_hours.ledger.head
+    said = two_hours.refused("reconcile", "--from", str(file))
+    assert f"{file}: is no bill: it is what gpuctl {argv[0]}" in said
+    assert "the provider's own export" in said
+    assert two_hours.ledger.head == head
 
 
 @pytest.mark.parametrize(
