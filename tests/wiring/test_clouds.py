@@ -11,6 +11,7 @@ from gpuctl.core.ports import CloudRef
 from gpuctl.core.span import Span
 from gpuctl.providers import cloud, names
 from gpuctl.wiring.clouds import Accounts
+from tests.cli.program import Program
 from tests.ledger.facts import ledger_of
 
 NOTHING = {"HOME": "/nonexistent"}
@@ -76,3 +77,37 @@ def test_a_cloud_that_does_not_tell_its_costs_is_read_from_files(accounts):
     with pytest.raises(UsageProblem, match="gcp has no API") as refused:
         accounts(settings()).costs(CloudRef("gcp"), day)
     assert "--from FILE" in refused.value.hint
+
+
+@pytest.mark.parametrize(
+    ("provider", "variable"),
+    [
+        ("aws", "AWS_ENDPOINT_URL"),
+        ("aws", "AWS_ENDPOINT_URL_EC2"),
+        ("gcp", "GPUCTL_GCP_ENDPOINT"),
+    ],
+)
+def test_a_cloud_at_no_address_is_refused_by_the_variables_name(accounts, provider, variable):
+    for value in ("not a url", "localhost:1", "http://[::1", "https://127.0.0.1:99999"):
+        made = accounts(settings(gcp=GcpSettings(project="p")), NOTHING | {variable: value})
+        with pytest.raises(UsageProblem, match=f"^{variable} is no address: "):
+            made.connect(CloudRef(provider))
+
+
+def test_the_address_of_the_store_is_refused_by_its_own_name(accounts):
+    made = accounts(settings(), NOTHING | {"STORAGE_EMULATOR_HOST": "[zz]:5"})
+    with pytest.raises(UsageProblem, match=r"^STORAGE_EMULATOR_HOST is no address: .* IPv6"):
+        made.bucket("gs://b", None)
+
+
+def test_an_address_that_the_sdk_is_told_to_ignore_is_nobodys_mistake(accounts):
+    ignored = {"AWS_ENDPOINT_URL": "not a url", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "true"}
+    made = accounts(settings(), NOTHING | ignored)
+    assert made.connect(CloudRef("aws")) is not None
+
+
+def test_the_program_says_it_with_the_exit_code_of_a_mistake(tmp_path):
+    gpuctl = Program(tmp_path, {"AWS_ENDPOINT_URL": "http://[::1"})
+    alone = gpuctl("ps", code=2)
+    assert alone.err.startswith("Error: AWS_ENDPOINT_URL is no address: ")
+    assert "unset AWS_ENDPOINT_URL" in alone.err

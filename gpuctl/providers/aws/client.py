@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
-from gpuctl.core.errors import Busy
+from gpuctl.core.errors import Busy, UsageProblem
 from gpuctl.providers.aws.calls import (
     CloudTrail,
     CostExplorer,
@@ -167,7 +167,13 @@ def make_with_boto3(settings: AwsSettings, environ: Mapping[str, str] | None) ->
             user_agent_extra="gpuctl",
         )
         build = cast(Callable[..., Any], session.client)
-        client = build(service, region_name=region, endpoint_url=endpoint, config=config)
+        try:
+            client = build(service, region_name=region, endpoint_url=endpoint, config=config)
+        except ValueError as error:  # the SDK has no class of its own for a bad endpoint
+            raise UsageProblem(
+                f"the AWS SDK cannot make a client for {service} in {region}: {error}",
+                hint="correct AWS_ENDPOINT_URL, or endpoint_url in the AWS config file",
+            ) from error
         if service == "ec2":
             client.meta.events.register("after-call.ec2", refuse_what_is_not_aws)
         return cast(object, client)

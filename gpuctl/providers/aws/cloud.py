@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from gpuctl.providers.aws import AwsSettings
 
 _NEAREST = "us-east-1"
+_SERVICES = (
+    "CLOUDTRAIL", "COST_EXPLORER", "EC2", "IAM", "KMS", "PRICING", "S3", "SCHEDULER",
+    "SERVICE_QUOTAS", "SSM", "STS",
+)  # fmt: skip
 
 
 def _connect(context: Context) -> Provider:
@@ -28,6 +32,7 @@ def _settings(context: Context) -> "AwsSettings":
     from gpuctl.providers.aws import AwsSettings  # noqa: PLC0415 - see providers/__init__
 
     settings, payer = context.settings, context.payer
+    _check_endpoints(context.environ)
     return AwsSettings(
         account_alias=payer.name if payer else "default",
         install=context.install,
@@ -36,6 +41,17 @@ def _settings(context: Context) -> "AwsSettings":
         role_arn=payer.aws_role if payer else settings.aws.role,
         subnets=settings.aws.subnet if payer is None else {},
     )
+
+
+def _check_endpoints(environ: Mapping[str, str]) -> None:
+    """UsageProblem where a variable of the SDK's names what is no address."""
+    from gpuctl.core.endpoints import endpoint  # noqa: PLC0415 - only where a cloud is asked
+
+    if environ.get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "").lower() == "true":
+        return
+    for variable in ("AWS_ENDPOINT_URL", *(f"AWS_ENDPOINT_URL_{name}" for name in _SERVICES)):
+        if value := environ.get(variable):
+            endpoint(variable, value)
 
 
 def _costs(context: Context, span: Span, kind_of: KindOf) -> Bill:

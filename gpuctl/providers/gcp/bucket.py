@@ -12,6 +12,7 @@ from gpuctl.providers.gcp.errors import LOGIN
 
 SCOPES = ("https://www.googleapis.com/auth/devstorage.read_only",)
 GOOGLE = "https://storage.googleapis.com"
+_EMULATOR = "STORAGE_EMULATOR_HOST"
 _TIMEOUT_S = 60.0
 _BLOCK = 1 << 18
 _OK, _MISSING, _DENIED = 200, 404, (401, 403)
@@ -23,12 +24,12 @@ def connect_bucket(name: str, environ: Mapping[str, str]) -> "GcsBucket":
     """
     from google.auth.transport.requests import AuthorizedSession
 
-    endpoint = environ.get("STORAGE_EMULATOR_HOST") or None
+    endpoint = environ.get(_EMULATOR) or None
     if endpoint is not None and "//" not in endpoint:
         endpoint = f"http://{endpoint}"
-    granted, _ = credentials(endpoint, SCOPES)
+    granted, _ = credentials(endpoint, SCOPES, variable=_EMULATOR)
     session = AuthorizedSession(granted)  # type: ignore[no-untyped-call]
-    if endpoint is not None and loopback(endpoint):
+    if endpoint is not None and loopback(endpoint, _EMULATOR):
         session.trust_env = False  # a proxy cannot reach this machine's loopback
     return GcsBucket(session, name, endpoint or GOOGLE)
 

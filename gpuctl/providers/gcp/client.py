@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from gpuctl.core import endpoints as core
 from gpuctl.core.errors import (
     Denied,
     ListingIncomplete,
@@ -35,36 +36,43 @@ WAIT_TIMEOUT = 150.0
 PAUSES = (1.0, 2.0, 4.0)
 """Seconds before a write is sent again, with the same request id."""
 SCOPES = ("https://www.googleapis.com/auth/compute",)
+ENDPOINT = "GPUCTL_GCP_ENDPOINT"
+"""The variable that names another root address."""
 QUIET = ("NO_RESULTS_ON_PAGE",)
 """Warnings of a listing that say nothing is missing from it."""
 
 
-def loopback(endpoint: str) -> bool:
-    """Whether an address is on this machine. UsageProblem: plain HTTP that leaves it."""
-    url = urlsplit(endpoint if "//" in endpoint else f"https://{endpoint}")
+def loopback(endpoint: str, variable: str = ENDPOINT) -> bool:
+    """Whether an address is on this machine.
+
+    UsageProblem naming `variable`: it is no address, or plain HTTP that leaves this machine.
+    """
+    url = urlsplit(core.endpoint(variable, endpoint))
     host = url.hostname or ""
     try:
         here = host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         here = False
-    if url.scheme not in ("http", "https") or not host or (url.scheme == "http" and not here):
+    if url.scheme == "http" and not here:
         raise UsageProblem(
-            f"GPUCTL_GCP_ENDPOINT is {endpoint}: only https, or http on this machine",
-            hint="unset GPUCTL_GCP_ENDPOINT",
+            f"{variable} is http://{host}: only https, or http on this machine",
+            hint=f"unset {variable}",
         )
     return here
 
 
-def credentials(endpoint: str | None, scopes: tuple[str, ...] = SCOPES) -> tuple[Any, str | None]:
+def credentials(
+    endpoint: str | None, scopes: tuple[str, ...] = SCOPES, *, variable: str = ENDPOINT
+) -> tuple[Any, str | None]:
     """Google credentials and their project: anonymous on loopback, else the application default.
 
-    Raises `Denied` with the command to type when there are none.
+    Raises `Denied` with the command to type when there are none. `variable` gave the endpoint.
     """
     import google.auth
     from google.auth import exceptions
     from google.auth.credentials import AnonymousCredentials
 
-    if endpoint is not None and loopback(endpoint):
+    if endpoint is not None and loopback(endpoint, variable):
         return AnonymousCredentials(), None  # type: ignore[no-untyped-call]
     try:
         found, project = google.auth.default(scopes=scopes)

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -73,3 +74,15 @@ def test_settings_that_mean_nothing_are_refused(changes: dict[str, object]) -> N
     given = {"account_alias": "a", "install": INSTALL, "regions": ("us-east-1",), **changes}
     with pytest.raises(ValueError):  # noqa: PT011 - each has its own words
         AwsSettings(**given)  # type: ignore[arg-type]
+
+
+def test_an_address_from_the_sdks_own_file_is_a_mistake_with_a_next_step(
+    rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "config"
+    file.write_text("[profile broken]\nregion = us-east-1\nendpoint_url = http://a b/\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(file))
+    make = make_with_boto3(rig.settings(profile="broken"), None)
+    with pytest.raises(errors.UsageProblem, match="http://a b/") as caught:
+        Clients(make).ec2("us-east-1")
+    assert "endpoint_url" in (caught.value.hint or "")
