@@ -1,6 +1,7 @@
 """What becomes of a leg: whether its command runs, with what it ended, how its machine went."""
 
 import json
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -13,7 +14,7 @@ from gpuctl.core.errors import GpuctlError, NotFound, RemoteFailed
 from gpuctl.core.events import Ended as RunEnded
 from gpuctl.core.events import Intent, Usage
 from gpuctl.core.jobs import Begun, Ended, Job
-from gpuctl.core.keeping import code_key, root_of
+from gpuctl.core.keeping import code_key, ended_key, root_of
 from gpuctl.core.kinds import EndedBy, Kind, State
 from gpuctl.core.model import Machine
 from gpuctl.core.span import parse_time
@@ -146,16 +147,20 @@ def _deadline(app: App, begun: Begun) -> datetime | None:
 
 
 def ended(app: App, job: Job, begun: Begun, at: datetime, how: str) -> Ended:
-    """A leg's end with what was lost: from the newest checkpoint, or its beginning, to the end."""
+    """A leg's end with what was lost: from the newest checkpoint, or its beginning, to the end.
+
+    To the end of the job where that ended first: it saved itself at a notice.
+    """
     before = kept(job)
     saved = newest_saved(app, job)
+    computed = min(at, _computed_until(app, job, begun) or at)
     since = begun.at if saved is None or saved < begun.at else min(saved, at)
     knows = job.wanted.keep is None or saved is not None
     return Ended(
         leg=begun.leg,
         at=at,
         how=how,
-        lost_s=max(0, int((at - since).total_seconds())) if knows else None,
+        lost_s=max(0, int((computed - since).total_seconds())) if knows else None,
         kept_s=before + max(0, int((since - begun.at).total_seconds())),
     )
 
@@ -167,14 +172,18 @@ def kept(job: Job) -> int:
 
 
 def newest_saved(app: App, job: Job) -> datetime | None:
-    """When its newest complete checkpoint was saved; None without one, or where nobody tells."""
+    """When the upload of its newest complete checkpoint began: what came after is not in it.
+
+    None without one, or where nobody tells.
+    """
     store, root = _store(app, job), _root(app, job)
     if store is None or root is None:
         return None
     try:
         for one in found(store, root):
             if one.problem is None and one.manifest is not None:
-                return parse_time(one.manifest.saved_at)
+                took = timedelta(seconds=one.manifest.milliseconds // 1000)
+                return parse_time(one.manifest.saved_at) - took
     except (GpuctlError, OSError, ValueError) as error:
         app.progress.note(f"when {job.wanted.name} was saved last cannot be told: {error}")
     return None
@@ -182,14 +191,25 @@ def newest_saved(app: App, job: Job) -> datetime | None:
 
 def stored_code(app: App, job: Job, begun: Begun) -> int | None:
     """The code that the machine's keeper left in the bucket; None without one."""
-    store, root = _store(app, job), _root(app, job)
-    if store is None or root is None:
-        return None
     try:
-        said = b"".join(store.read(code_key(root, job.id, begun.lease)))
-        return int(said)
+        return int(_left(app, job, begun, code_key))
     except (GpuctlError, OSError, ValueError):
         return None
+
+
+def _computed_until(app: App, job: Job, begun: Begun) -> datetime | None:
+    """Since when the job had ended before its machine did, as the machine's keeper left it."""
+    try:
+        return parse_time(_left(app, job, begun, ended_key).strip())
+    except (GpuctlError, OSError, ValueError):
+        return None
+
+
+def _left(app: App, job: Job, begun: Begun, key: Callable[[str, str, str], str]) -> str:
+    store, root = _store(app, job), _root(app, job)
+    if store is None or root is None:
+        return ""
+    return b"".join(store.read(key(root, job.id, begun.lease))).decode()
 
 
 def _root(app: App, job: Job) -> str | None:

@@ -45,3 +45,8 @@ def root_of(bucket: str | None, project: str, job: str) -> str:
 def code_key(keep_root: str, tree: str, lease: str) -> str:
     """Where the keeper says with which code the job ended on the machine of that lease."""
     return f"{keep_root}/tree-{tree}/code-{lease}"
+
+
+def ended_key(keep_root: str, tree: str, lease: str) -> str:
+    """Where it says since when the job has computed nothing, as that machine was about to end."""
+    return f"{keep_root}/tree-{tree}/ended-{lease}"

@@ -54,6 +54,7 @@ class Workshop(FakeReach):
     processes: dict[tuple[str, str], Process] = field(default_factory=dict)
     starts: list[str] = field(default_factory=list)
     fails: int = 0
+    upload_ms: int = 1
 
     def alive(self, machine: Machine) -> bool:
         return self.cloud.vm(machine.id.native).alive
@@ -98,7 +99,7 @@ class Workshop(FakeReach):
             lease="a",
             saved_at=format_time(at),
             attempt="a-1",
-            milliseconds=1,
+            milliseconds=self.upload_ms,
             directories=(),
             files=(),
         )

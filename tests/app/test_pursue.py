@@ -13,6 +13,7 @@ from gpuctl.app.pursue import State, Step, ask, step
 from gpuctl.config.template import Checkpoint
 from gpuctl.core.jobs import CLAIMED, Claim, Job, Wanted
 from gpuctl.core.kinds import EndedBy
+from gpuctl.core.span import format_time
 from tests.app.conftest import ACME, TEMPLATES, Desk
 from tests.app.pursuit import Workshop
 from tests.changed import changed
@@ -120,6 +121,31 @@ def test_an_interruption_is_resumed_elsewhere_with_the_tree_of_the_first_leg(sho
     ]
     shop.clock.tick(seconds=3600 - 120)
     assert shop.step().code == 0
+
+
+def test_what_was_saved_at_a_notice_is_not_lost(shop: Shop) -> None:
+    """The job ended a minute and more before its machine: of that time nothing is lost."""
+    shop.ask()
+    shop.step()
+    shop.clock.tick(seconds=120)
+    shop.reach.settle()
+    shop.reach.every = 10**6
+    begun = shop.job.legs[0].begun
+    assert begun is not None
+    key = f"ckpt/{ACME}/train/tree-{JOB}/ended-{begun.lease}"
+    shop.reach.bucket.objects[key] = f"{format_time(begun.at + timedelta(seconds=123))}\n".encode()
+    shop.clock.tick(seconds=90)
+    shop.lose()
+    assert "; 3 s of work are lost" in shop.step().says
+
+
+def test_what_was_computed_while_it_was_uploaded_is_lost(shop: Shop) -> None:
+    shop.reach.upload_ms = 20_000
+    shop.ask()
+    shop.step()
+    shop.clock.tick(seconds=150)
+    shop.lose()
+    assert "50 s of work are lost" in shop.step().says
 
 
 def test_attempts_are_bounded(shop: Shop) -> None:

@@ -180,6 +180,24 @@ def test_the_job_is_told_to_save_itself_and_waits_for_the_end(machine: Machine) 
     assert job.wait(20) == 143
 
 
+def test_since_when_nothing_is_computed_is_told_beside_the_tree(machine: Machine) -> None:
+    machine.beat(None)
+    script = "trap 'save 9; exit 143' TERM; save 1; while :; do sleep .05; done"
+    job = machine.start(script, tree="0123456789ab")
+    until(lambda: machine.steps() == [1])
+    before = text(datetime.now(UTC))
+    machine.beat("spot", 110)
+    told = (
+        machine.path / f"home/.gpuctl/checkpoints/store/{ROOT}/tree-0123456789ab/ended-{'a' * 32}"
+    )
+    until(told.exists)
+    assert before <= told.read_text().strip() <= text(datetime.now(UTC))
+    assert machine.steps()[0] == 9, "the checkpoint comes before the word"
+    assert not told.with_name("code-" + "a" * 32).exists()
+    machine.beat(None)
+    assert job.wait(20) == 143
+
+
 def test_a_command_instead_of_the_signal(machine: Machine) -> None:
     machine.beat(None)
     (machine.path / "home").mkdir()

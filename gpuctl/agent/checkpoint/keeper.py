@@ -49,6 +49,11 @@ def size_of(count: float) -> str:
     return "%.1f GB" % count
 
 
+def utc_text(at: float) -> str:
+    """Seconds since 1970 as RFC 3339."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))
+
+
 def told(manifest: Manifest) -> str:
     """One checkpoint in words."""
     step = "" if manifest.step is None else "step %d, " % manifest.step
@@ -89,6 +94,7 @@ class Keeper:
         self.hook: subprocess.Popen[bytes] | None = None
         self.stamp_at_notice: tuple[int, int, int] | None = None
         self.signalled = False
+        self.computed_until = ""
         self.job: subprocess.Popen[bytes] | None = None
 
     # --- before the job -----------------------------------------------------------------------
@@ -188,6 +194,7 @@ class Keeper:
         while self.job.poll() is None:
             self.guarded()
             time.sleep(self.settings.tick_s)
+        self.computed_until = utc_text(self.notices.now())
         self.last()
         code = self.job.returncode
         code = code if code >= 0 else 128 - code
@@ -196,14 +203,20 @@ class Keeper:
 
     def tell_code(self, code: int) -> None:
         """Into the store: whoever cannot reach this machine learns there that the job ended."""
+        if not self.signalled and not self.tell("code", "%d" % code):
+            say("that the job ended with %d was not stored" % code)
+
+    def tell(self, what: str, text: str) -> bool:
+        """Beside the job's tree, for whoever goes on with it; True where nobody does."""
         settings = self.settings
-        if settings.tree is None or self.signalled:
-            return
-        key = "%s/tree-%s/code-%s" % (settings.root, settings.tree, settings.lease or "none")
+        if settings.tree is None:
+            return True
+        key = "%s/tree-%s/%s-%s" % (settings.root, settings.tree, what, settings.lease or "none")
         try:
-            self.shelf.create(key, b"%d\n" % code)
-        except OSError as error:
-            say("that the job ended with %d was not stored: %s" % (code, error))
+            self.shelf.create(key, b"%s\n" % text.encode())
+        except OSError:
+            return False
+        return True
 
     def guarded(self) -> None:
         """One look; whatever goes wrong in it does not end the job."""
@@ -385,6 +398,9 @@ class Keeper:
         if self.error is not None:
             say("the last checkpoint is not safe: %s" % self.error)
         self.write_state()
+        if self.end is not None:
+            # Until its machine ends nothing is computed that could be lost.
+            self.tell("ended", self.computed_until)
         if not self.signalled and self.job is not None and self.job.returncode == 0:
             return
         while self.end is not None and self.end.kind in ("spot", "preempted"):
@@ -402,7 +418,7 @@ class Keeper:
         saved = self.saved
         state = {
             "job": self.settings.job,
-            "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.notices.now())),
+            "time": utc_text(self.notices.now()),
             "restored": self.restored,
             "saved": None if saved is None else saved.sequence,
             "step": None if saved is None else saved.step,
