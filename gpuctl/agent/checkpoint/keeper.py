@@ -401,8 +401,11 @@ class Keeper:
         if self.end is not None:
             # Until its machine ends nothing is computed that could be lost.
             self.tell("ended", self.computed_until)
-        if not self.signalled and self.job is not None and self.job.returncode == 0:
-            return
+        if self.signalled or self.job is None or self.job.returncode != 0:
+            self.outlast()
+
+    def outlast(self) -> None:
+        """Wait for the end of a machine that is taken back, unless it is not taken after all."""
         while self.end is not None and self.end.kind in ("spot", "preempted"):
             if self.notices.now() > (self.end.at or 0) + NOTICE_S["aws"]:
                 return
