@@ -9,20 +9,16 @@ from fractions import Fraction
 from gpuctl.app import App
 from gpuctl.config.model import BudgetPolicy, Settings
 from gpuctl.core.bill import Window, bill, monthly
-from gpuctl.core.books import Books, books
 from gpuctl.core.charges import Charge
 from gpuctl.core.errors import BudgetExceeded
-from gpuctl.core.events import Event, Price, Usage
-from gpuctl.core.kinds import Unit
-from gpuctl.core.meter import hourly
-from gpuctl.core.pricebook import PriceBook
+from gpuctl.core.events import Event
+from gpuctl.core.forecast import coming
 from gpuctl.core.rounding import decimal_text
-from gpuctl.core.rules import billing_zone, rule_for
+from gpuctl.core.rules import billing_zone
 from gpuctl.core.span import Month, Span
 from gpuctl.core.tally import total
 
 _BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
-_HOUR = 3_600
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +110,7 @@ def budgets_in(
     ever: dict[str, Fraction] = {}
     if any(policy.total is not None for policy in policies.values()):
         ever = _by_project(bill(events, _ever(now), now).charges)
-    coming = _coming(events, now, projects)
+    ahead = coming(events, now)
     return [
         Budget(
             project=name,
@@ -125,7 +121,7 @@ def budgets_in(
             session=policy.session,
             total_limit=policy.total,
             total_spent=None if policy.total is None else ever.get(name, Fraction(0)),
-            forecast=_forecast(month.get(name, Fraction(0)), coming.get(name, Fraction(0))),
+            forecast=_forecast(month.get(name, Fraction(0)), ahead.get(name, Fraction(0))),
         )
         for name, policy in policies.items()
     ]
@@ -155,42 +151,8 @@ def _ever(now: datetime) -> Window:
     return lambda provider: Span(_BEGINNING, month(provider).end)
 
 
-def _coming(
-    events: Sequence[Event], now: datetime, projects: Sequence[str]
-) -> dict[str, Fraction | None]:
-    """Project -> USD that what is open will still cost this month; None where a price lacks.
-
-    At the prices of now: machines and addresses until their lease's deadline, storage until the
-    month's end.
-    """
-    known = books(events)
-    opened: dict[str, list[Usage]] = {}
-    for usage in known.open:
-        owner = known.owner(usage, now) if usage.payer is None else None
-        if owner in projects:
-            opened.setdefault(owner or "", []).append(usage)
-    if not opened:
-        return {}
-    book = PriceBook(event for event in events if isinstance(event, Price))
-    return {name: _rest(usages, known, book, now) for name, usages in opened.items()}
-
-
-def _rest(usages: Sequence[Usage], known: Books, book: PriceBook, now: datetime) -> Fraction | None:
-    whole = Fraction(0)
-    for usage in usages:
-        rate = hourly([usage], book, now)
-        if rate is None:
-            return None
-        end = _month(now).span(billing_zone(usage.provider)).end
-        lease = known.leases.get(usage.session or "")
-        if lease is not None and rule_for(usage.provider, usage.kind).unit is Unit.HOUR:
-            end = min(end, lease.deadline)
-        whole += rate * max(0, int((end - now).total_seconds())) / _HOUR
-    return whole
-
-
-def _forecast(spent: Fraction, coming: Fraction | None) -> Fraction | None:
-    return None if coming is None else spent + coming
+def _forecast(spent: Fraction, ahead: Fraction | None) -> Fraction | None:
+    return None if ahead is None else spent + ahead
 
 
 def spent_this_month(

@@ -10,7 +10,7 @@ from gpuctl.app.budget import budget_of, spent_this_month
 from gpuctl.app.launch import NothingStarted
 from gpuctl.config.model import Limits
 from gpuctl.core.errors import BudgetExceeded, UsageProblem
-from gpuctl.core.events import Adjust, Leased
+from gpuctl.core.events import Adjust, Leased, Split
 from gpuctl.core.kinds import Market
 from tests.app.conftest import ACME, BOREALIS, MACHINE_HOUR, Desk, MakeDesk, budget
 from tests.changed import changed
@@ -241,6 +241,35 @@ def test_the_forecast_goes_on_until_deadlines_and_for_storage_until_the_month_en
     later = budget_of(desk.app, ACME, desk.clock())
     rest = Fraction(int((end - desk.clock()).total_seconds()), 3600)
     assert later.forecast == later.spent + rest * storage
+
+
+def test_the_forecast_of_a_shared_machine_is_shared_as_its_charges_are(desk: Desk) -> None:
+    machine = desk.machine(ttl=timedelta(hours=6))
+    until = desk.clock() + timedelta(hours=4)
+    for resource in {usage.resource for usage in desk.books.open}:
+        split = Split(
+            id=f"split/{resource}",
+            resource=resource,
+            since=desk.clock() - timedelta(hours=1),
+            until=until,
+            shares={ACME: Decimal(2), BOREALIS: Decimal(1)},
+            idle=Decimal(1),
+            idle_absorbed=True,
+        )
+        desk.app.ledger.append([split])
+    desk.clock.tick(hours=1)
+    now = desk.clock()
+    acme, borealis = (budget_of(desk.app, name, now) for name in (ACME, BOREALIS))
+    shared = MACHINE_HOUR * hours(now, until)
+    assert borealis.forecast == borealis.spent + shared / 4
+    storage = Fraction("8") / (31 * 24)
+    alone = (MACHINE_HOUR - storage) * hours(until, machine.deadline)
+    alone += storage * hours(until, datetime(2026, 4, 1, tzinfo=UTC))
+    assert acme.forecast == acme.spent + shared / 2 + alone
+
+
+def hours(start: datetime, end: datetime) -> Fraction:
+    return Fraction(int((end - start).total_seconds()), 3600)
 
 
 def test_no_forecast_without_a_price(make_desk: MakeDesk) -> None:
