@@ -31,6 +31,7 @@ from gpuctl.config.words import (
     ROLE,
     TEXT,
     TYPE,
+    VM,
     WORD,
     ZONE,
     Source,
@@ -131,7 +132,7 @@ TEMPLATE = Table(
         "GPU attached to a Google type that has none of its own (N1).",
         also=("accelerator",),
     ),
-    Key("vm", NAME, "An existing Google VM to start and stop, never created.", also=("instance",)),
+    Key("vm", VM, "An existing Google VM to start and stop, never created.", also=("instance",)),
     Key(
         "ttl",
         Duration(),

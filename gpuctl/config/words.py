@@ -5,6 +5,10 @@ from gpuctl.config.shapes import Checked, Count, Text, Wrong
 from gpuctl.core.names import project_name, user_name
 
 NAME = Text("[a-z0-9][a-z0-9-]{0,29}", word="name: 1 to 30 of a-z, 0-9 and -, not starting with -")
+VM = Text(
+    "[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?",
+    word="VM name: 1 to 63 of a-z, 0-9 and -, starting with a letter",
+)
 TEXT = Text()
 LINE = Text(r"[^\n]*[^\s][^\n]*", word="text of one line")
 WORD = Text(r"\S+", word="text without spaces")

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 _PROJECT = r"[a-z0-9][a-z0-9-]{0,29}/[a-z0-9][a-z0-9-]{0,29}\Z"
 _MACHINE = r"[a-z][a-z0-9-]{0,39}\Z"
+_GIVEN = r"[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?\Z"
 _USER = r"[a-z_][a-z0-9_-]{0,31}\Z"
 
 
@@ -23,6 +24,16 @@ def machine_name(text: str) -> str:
     if not re.match(_MACHINE, text) or text.endswith("-"):
         raise ValueError(
             f"{text!r} is not a machine name: 1 to 40 of a-z, 0-9 and -, "
+            "starting with a letter, not ending with -"
+        )
+    return text
+
+
+def given_name(text: str) -> str:
+    """The name of a VM that gpuctl did not name, as long as Google lets it be; or ValueError."""
+    if not re.match(_GIVEN, text):
+        raise ValueError(
+            f"{text!r} is not the name of a machine: 1 to 63 of a-z, 0-9 and -, "
             "starting with a letter, not ending with -"
         )
     return text

@@ -5,7 +5,7 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-from gpuctl.core.names import machine_name, user_name
+from gpuctl.core.names import given_name, user_name
 
 _HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9.:_-]{0,252}\Z")
 
@@ -33,7 +33,7 @@ class Target:
     proxy: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        machine_name(self.alias)
+        given_name(self.alias)
         user_name(self.user)
         for name in (self.host, self.host_key_alias):
             if not _HOST.match(name):

@@ -8,7 +8,7 @@ from pathlib import Path
 from gpuctl.config.model import Tunnel
 from gpuctl.config.paths import Paths
 from gpuctl.core.checkpoints import Store
-from gpuctl.core.errors import UsageProblem
+from gpuctl.core.errors import RemoteFailed, UsageProblem
 from gpuctl.core.keeping import Keep
 from gpuctl.core.kinds import Kind
 from gpuctl.core.model import Machine, MachineId
@@ -176,21 +176,27 @@ class OpenSsh:
         return self._environ.get("AWS_ENDPOINT_URL_S3") or self._environ.get("AWS_ENDPOINT_URL")
 
     def target(self, machine: Machine) -> Target:
-        """How OpenSSH gets there."""
+        """How OpenSSH gets there. RemoteFailed for what ssh could not be told of."""
         host, port = self._endpoint(machine)
         alias = host_alias(machine)
-        return Target(
-            alias=machine.name,
-            host=host,
-            port=port,
-            user=machine.user or "ubuntu",
-            host_key_alias=alias,
-            identity=self._key.private,
-            known_hosts=self._known_hosts,
-            pinned=hosts.pinned(self._known_hosts, alias),
-            control=self._control,
-            proxy=() if self._sandbox else proxy(self._tunnel_of(machine), machine),
-        )
+        try:
+            return Target(
+                alias=machine.name,
+                host=host,
+                port=port,
+                user=machine.user or "ubuntu",
+                host_key_alias=alias,
+                identity=self._key.private,
+                known_hosts=self._known_hosts,
+                pinned=hosts.pinned(self._known_hosts, alias),
+                control=self._control,
+                proxy=() if self._sandbox else proxy(self._tunnel_of(machine), machine),
+            )
+        except ValueError as error:  # its name or its address, as the cloud tells it
+            raise RemoteFailed(
+                f"{machine.id} cannot be reached by ssh: {error}",
+                hint="gpuctl down ends it without",
+            ) from error
 
     def _endpoint(self, machine: Machine) -> tuple[str, int]:
         if self._sandbox is not None:

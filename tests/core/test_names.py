@@ -47,6 +47,17 @@ def test_what_is_no_machine_name(text):
         names.machine_name(text)
 
 
+@pytest.mark.parametrize("text", ["vision-1", "a", "a" * 63])
+def test_names_that_others_gave(text):
+    assert names.given_name(text) == text
+
+
+@pytest.mark.parametrize("text", ["1vision", "a-", "Vision", "a" * 64, "a b", "a\n", "", "-oX"])
+def test_what_nobody_could_have_given(text):
+    with pytest.raises(ValueError, match="is not the name of a machine"):
+        names.given_name(text)
+
+
 def test_login_names():
     assert names.user_name("ubuntu") == "ubuntu"
     assert names.user_name("_svc-1") == "_svc-1"

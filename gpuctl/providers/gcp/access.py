@@ -1,5 +1,6 @@
 """Who may reach a machine: its keys in the metadata, one firewall rule of its own."""
 
+import hashlib
 import ipaddress
 import re
 from collections.abc import Callable, Iterable
@@ -21,12 +22,21 @@ IAP = "35.235.240.0/20"
 TRIES = 5
 """How often a stale fingerprint is read again before giving up."""
 KEYS = "ssh-keys"
+_LONGEST_NAME = 63
 _OURS = re.compile(r"gpuctl machine (\S+) of (\S+) until (\S+)\Z")
 
 
 def rule_name(install: str, vm: str) -> str:
-    """Name of a machine's firewall rule, and of the tag that binds the two; 63 letters at most."""
-    return f"gpuctl-{install_tag(install)}-{vm}"[:63].rstrip("-")
+    """Name of a machine's firewall rule, and of the tag that binds the two; 63 letters at most.
+
+    A VM that gpuctl did not name may have so long a name that it is cut: what was cut is told by
+    a hash, since two machines must not share a rule.
+    """
+    name = f"gpuctl-{install_tag(install)}-{vm}"
+    if len(name) <= _LONGEST_NAME:
+        return name
+    mark = hashlib.sha256(vm.encode()).hexdigest()[:8]
+    return f"{name[: _LONGEST_NAME - 1 - len(mark)]}-{mark}"
 
 
 def install_tag(install: str) -> str:

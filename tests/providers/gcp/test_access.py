@@ -67,6 +67,12 @@ def test_names_stay_within_googles_grammar() -> None:
     assert rule_name("!!", "v") == "gpuctl-x-v"
 
 
+def test_two_long_names_that_begin_alike_have_a_rule_each() -> None:
+    one, other = ("v" * 60 + end for end in ("-a", "-b"))
+    assert rule_name(INSTALL, one) != rule_name(INSTALL, other)
+    assert len(rule_name(INSTALL, one)) == 63
+
+
 @pytest.mark.parametrize("text", ["", "default ssh", "gpuctl machine x of y until soon"])
 def test_rules_of_others_say_nothing_to_us(text: str) -> None:
     assert described({"description": text}) is None
