@@ -406,6 +406,8 @@ class Keeper:
 
     def outlast(self) -> None:
         """Wait for the end of a machine that is taken back, unless it is not taken after all."""
+        if self.end is not None:
+            say("the job has ended; its machine is about to")
         while self.end is not None and self.end.kind in ("spot", "preempted"):
             if self.notices.now() > (self.end.at or 0) + NOTICE_S["aws"]:
                 return
