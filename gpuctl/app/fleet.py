@@ -9,7 +9,7 @@ from fractions import Fraction
 from gpuctl.core.bill import Bill, bill, fixed
 from gpuctl.core.books import Books, Lease
 from gpuctl.core.errors import NotFound, UsageProblem
-from gpuctl.core.events import Event, Price, Usage
+from gpuctl.core.events import Ended, Event, Price, Settle, Split, Switch, Usage
 from gpuctl.core.kinds import State, Unit
 from gpuctl.core.meter import hourly
 from gpuctl.core.model import Machine
@@ -45,9 +45,12 @@ def show(
     events: Sequence[Event], books: Books, machines: Iterable[Machine], now: datetime
 ) -> Sequence[Shown]:
     """Put the money beside the machines, by name."""
+    machines = sorted(machines, key=lambda machine: (machine.name, machine.id))
+    # Of ten years little is about the machines that are there.
+    events = _about(events, {str(machine.id) for machine in machines})
     book = PriceBook(event for event in events if isinstance(event, Price))
     shown = []
-    for machine in sorted(machines, key=lambda machine: (machine.name, machine.id)):
+    for machine in machines:
         machine_id = str(machine.id)
         runs = [usage for usage in books.open if usage.machine == machine_id]
         shown.append(
@@ -120,8 +123,7 @@ def lease_bill(events: Iterable[Event], books: Books, machine: Machine, now: dat
     """
     machine_id = str(machine.id)
     since = min(began(books, machine), now)
-    mine = [e for e in events if not isinstance(e, Usage) or e.machine == machine_id]
-    whole = bill(mine, fixed(Span(since, now + MINIMUM)), now)
+    whole = bill(_about(events, {machine_id}), fixed(Span(since, now + MINIMUM)), now)
     charges = [
         charge._replace(payer=None)
         for charge in whole.charges
@@ -129,6 +131,29 @@ def lease_bill(events: Iterable[Event], books: Books, machine: Machine, now: dat
         and (charge.unit is Unit.MONTH or machine.lease in (None, charge.session))
     ]
     return Bill(charges=tuple(charges), problems=whole.problems)
+
+
+def _about(events: Iterable[Event], machines: set[str]) -> Sequence[Event]:
+    """The runs of some machines, and all that their charges can depend on."""
+    events = list(events)
+    mine = [event for event in events if isinstance(event, Usage) and event.machine in machines]
+    runs = {usage.id for usage in mine}
+    resources = {usage.resource for usage in mine}
+    things = {(usage.provider, usage.kind, usage.sku) for usage in mine}
+    found: list[Event] = [*mine]
+    for event in events:
+        match event:
+            case Ended():
+                wanted = event.usage in runs
+            case Price():
+                wanted = (event.provider, event.kind, event.sku) in things
+            case Switch() | Split() | Settle():
+                wanted = event.resource in resources
+            case _:
+                wanted = False
+        if wanted:
+            found.append(event)
+    return found
 
 
 def lease_of(books: Books, machine: Machine) -> Lease | None:

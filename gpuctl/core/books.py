@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from gpuctl.core.bill import runs
 from gpuctl.core.events import (
@@ -85,48 +86,45 @@ class Books:
 
 def books(events: Iterable[Event]) -> Books:
     """Events -> the present. Their order does not matter."""
-    facts = list({event.id: event for event in events}.values())
+    of: dict[type[Event], list[Any]] = {}
+    for fact in {event.id: event for event in events}.values():
+        of.setdefault(type(fact), []).append(fact)
     deadlines: dict[str, tuple[datetime, datetime]] = {}
+    for fact in of.get(Extended, ()):
+        _keep_latest(deadlines, fact.lease, (fact.at, fact.deadline))
     armed: dict[str, tuple[datetime, datetime]] = {}
+    for fact in of.get(Armed, ()):
+        _keep_latest(armed, fact.lease, (fact.at, fact.deadline))
     seen: dict[str, Seen] = {}
+    for fact in of.get(Seen, ()):
+        known = seen.get(fact.machine)
+        if known is None or (known.at, known.id) < (fact.at, fact.id):
+            seen[fact.machine] = fact
     missed: dict[str, list[datetime]] = {}
     found: dict[str, datetime] = {}
-    for fact in facts:
-        match fact:
-            case Extended():
-                _keep_latest(deadlines, fact.lease, (fact.at, fact.deadline))
-            case Armed():
-                _keep_latest(armed, fact.lease, (fact.at, fact.deadline))
-            case Seen():
-                known = seen.get(fact.machine)
-                if known is None or (known.at, known.id) < (fact.at, fact.id):
-                    seen[fact.machine] = fact
-            case Missed(found=True):
-                found[fact.machine] = max(found.get(fact.machine, fact.at), fact.at)
-            case Missed():
-                missed.setdefault(fact.machine, []).append(fact.at)
-            case _:
-                pass
-    insured = {fact.lease for fact in facts if isinstance(fact, Insured)}
-    settled = {fact.intent for fact in facts if isinstance(fact, Outcome)}
-    intents = sorted(
-        (fact for fact in facts if isinstance(fact, Intent)), key=lambda fact: (fact.at, fact.id)
-    )
+    for fact in of.get(Missed, ()):
+        if fact.found:
+            found[fact.machine] = max(found.get(fact.machine, fact.at), fact.at)
+        else:
+            missed.setdefault(fact.machine, []).append(fact.at)
+    insured = {fact.lease for fact in of.get(Insured, ())}
+    settled = {fact.intent for fact in of.get(Outcome, ())}
+    intents = sorted(of.get(Intent, ()), key=lambda fact: (fact.at, fact.id))
+    usages = tuple(runs([*of.get(Usage, ()), *of.get(Ended, ())]))
     return Books(
-        usages=tuple(runs(facts)),
+        usages=usages,
         leases={
             fact.id: _lease(
                 fact, deadlines.get(fact.id), armed.get(fact.id), insured=fact.id in insured
             )
-            for fact in facts
-            if isinstance(fact, Leased)
+            for fact in of.get(Leased, ())
         },
         unsettled=tuple(intent for intent in intents if intent.id not in settled),
         intents={intent.id: intent for intent in intents},
-        outcomes={fact.intent: fact for fact in facts if isinstance(fact, Outcome)},
+        outcomes={fact.intent: fact for fact in of.get(Outcome, ())},
         seen=seen,
-        missed=_since_seen(missed, found, seen, facts),
-        switches=tuple(fact for fact in facts if isinstance(fact, Switch)),
+        missed=_since_seen(missed, found, seen, usages),
+        switches=tuple(of.get(Switch, ())),
         found=found,
     )
 
@@ -165,13 +163,12 @@ def _since_seen(
     missed: Mapping[str, list[datetime]],
     found: Mapping[str, datetime],
     seen: Mapping[str, Seen],
-    facts: Iterable[Event],
+    usages: Iterable[Usage],
 ) -> dict[str, datetime]:
     last: dict[str, datetime] = {machine: fact.at for machine, fact in seen.items()} | dict(found)
-    ends = {fact.usage for fact in facts if isinstance(fact, Ended)}
-    for fact in facts:
-        if isinstance(fact, Usage) and fact.machine and fact.end is None and fact.id not in ends:
-            last[fact.machine] = max(last.get(fact.machine, fact.start), fact.start)
+    for usage in usages:
+        if usage.machine and usage.end is None:
+            last[usage.machine] = max(last.get(usage.machine, usage.start), usage.start)
     first: dict[str, datetime] = {}
     for machine, moments in missed.items():
         since = [at for at in moments if machine not in last or at > last[machine]]

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from gpuctl.core.events import Event, Json, Price, Settle, Split, Usage
-from gpuctl.core.records import DEFAULTS, PRIVATE, PUBLIC, TEXT, Field, Form, RecordError
+from gpuctl.core.records import DEFAULTS, PRIVATE, PUBLIC, TEXT, RecordError
 from gpuctl.core.rules import rule_for
 
 __all__ = [
@@ -32,6 +32,9 @@ _YEARS = range(1970, 3000)
 
 
 _ALL = {**PUBLIC, **PRIVATE}
+_NAMES = {
+    name: {"v", "type", "id", *(field.name for field in table)} for name, (_, table) in _ALL.items()
+}
 _TYPE_OF = {kind: name for name, (kind, _) in _ALL.items()}
 
 PUBLIC_TYPES = tuple(PUBLIC)
@@ -78,14 +81,14 @@ def canonical(event: Event) -> str:
 def read_line(text: str) -> Event:
     """One line of JSON Lines -> the event. RecordError names what is wrong."""
     try:
-        record = json.loads(text, parse_float=_no_float, parse_constant=_no_float)
+        record = _DECODER.decode(text)
     except RecordError:
         raise
     except (ValueError, RecursionError) as error:
         raise RecordError(f"not JSON: {error}") from None
     if not isinstance(record, dict):
         raise RecordError("a record is a JSON object")
-    if re.search(_LONE_SURROGATE, text) and not _encodes(record):
+    if "\\u" in text and re.search(_LONE_SURROGATE, text) and not _encodes(record):
         raise RecordError("not JSON: half of a surrogate pair is no character")
     return read_record(record)
 
@@ -102,6 +105,9 @@ def _no_float(text: str) -> Any:
     raise RecordError(f'{text} is a JSON float: write numbers in quotes, "{text}"')
 
 
+_DECODER = json.JSONDecoder(parse_float=_no_float, parse_constant=_no_float)
+
+
 def read_record(record: Mapping[str, Any]) -> Event:
     """A parsed record -> the event. RecordError names the field and the reason."""
     version = record.get("v")
@@ -111,12 +117,25 @@ def read_record(record: Mapping[str, Any]) -> Event:
     if not isinstance(name, str) or name not in _ALL:
         known = ", ".join(PUBLIC)
         raise RecordError(f"type: is one of {known}; {name!r} is unknown")
+    # Ledgers hold hundreds of thousands of these, and each is read by most commands.
     kind, table = _ALL[name]
-    values: dict[str, Any] = {"id": _read_field("id", record.get("id"), TEXT)}
-    for field in table:
-        values.update(_read(field, record, name))
-    known_names = {"v", "type", "id"} | {field.name for field in table}
-    extra = {key: value for key, value in record.items() if key not in known_names}
+    values: dict[str, Any] = {}
+    defaults = DEFAULTS.get(name, {})
+    field = "id"
+    try:
+        values["id"] = TEXT.read(record.get("id"))
+        for field, attribute, form, required, null in table:
+            value = record.get(field, _ABSENT)
+            if value is not _ABSENT and value is not None:
+                values[attribute] = form.read(value)
+                continue
+            _absent(value, required=required, null=null)
+            if null or attribute in defaults:
+                values[attribute] = defaults.get(attribute)
+    except RecordError as error:
+        raise RecordError(f"{field}: {error}") from None
+    names = _NAMES[name]
+    extra = {} if record.keys() <= names else {k: v for k, v in record.items() if k not in names}
     if "extra" in kind._fields:
         values["extra"] = extra
     elif extra:
@@ -126,23 +145,9 @@ def read_record(record: Mapping[str, Any]) -> Event:
     return event
 
 
-def _read(field: Field, record: Mapping[str, Any], name: str) -> dict[str, Any]:
-    value = record.get(field.name, _ABSENT)
-    if value is _ABSENT or value is None:
-        if (value is _ABSENT and field.required) or (value is None and not field.null):
-            raise RecordError(f"{field.name}: is missing")
-        default = DEFAULTS.get(name, {}).get(field.attribute, _ABSENT)
-        if default is not _ABSENT:
-            return {field.attribute: default}
-        return {field.attribute: None} if field.null else {}
-    return {field.attribute: _read_field(field.name, value, field.form)}
-
-
-def _read_field(name: str, value: Any, form: Form) -> Any:
-    try:
-        return form.read(value)
-    except RecordError as error:
-        raise RecordError(f"{name}: {error}") from None
+def _absent(value: Any, *, required: bool, null: bool) -> None:
+    if (value is _ABSENT and required) or (value is None and not null):
+        raise RecordError("is missing")
 
 
 def _check(event: Event) -> None:

@@ -4,13 +4,17 @@ from datetime import UTC, datetime
 from fractions import Fraction
 
 import pytest
+from hypothesis import given, settings
 
-from gpuctl.app.fleet import began, cached, owner, pick, show
+from gpuctl.app.fleet import _about, began, cached, owner, pick, show
+from gpuctl.core.bill import bill, fixed
 from gpuctl.core.errors import NotFound, UsageProblem
+from gpuctl.core.events import Usage
 from gpuctl.core.kinds import Market, State
 from gpuctl.core.model import Machine, MachineId
 from tests.app.conftest import ACME, MACHINE_HOUR, Desk
 from tests.changed import changed
+from tests.core.histories import History, histories
 
 
 def machine(
@@ -95,3 +99,21 @@ def test_of_a_machine_just_ordered_the_lease_tells_whose_it_is(desk: Desk) -> No
     assert owner(desk.books, unseen, desk.clock()) == ACME
     (shown,) = show(desk.app.ledger.events(), desk.books, [unseen], desk.clock())
     assert (shown.hourly, shown.cost) == (Fraction(0), 0)
+
+
+@settings(max_examples=200)
+@given(histories)
+def test_a_machines_charges_depend_on_nothing_that_is_left_out(history: History) -> None:
+    machines = ("m-1", "m-2", None)
+    events = [
+        event._replace(machine=history.random.choice(machines))
+        if isinstance(event, Usage)
+        else event
+        for event in history.events
+    ]
+    others = [e for e in events if not isinstance(e, Usage) or e.machine == "m-1"]
+    charged = [
+        [c for c in bill(some, fixed(history.whole), history.now).charges if c.machine == "m-1"]
+        for some in (others, _about(events, {"m-1"}))
+    ]
+    assert charged[0] == charged[1]

@@ -51,6 +51,31 @@ def test_every_time_survives_its_text(moment):
     assert parse_time(format_time(moment)) == moment
 
 
+def outcome(text):
+    try:
+        return parse_time(text)
+    except ValueError as error:
+        return str(error).replace("z'", "Z'")
+
+
+@given(
+    st.datetimes(timezones=st.just(UTC)), st.integers(0, 18), st.sampled_from("0123459-:TW+ \u0662")
+)
+@settings(max_examples=300)
+def test_the_form_that_ledgers_write_is_read_like_any_other(moment, place, sign):
+    text = format_time(moment)[:-1]
+    for changed in (text, text[:place] + sign + text[place + 1 :]):
+        assert outcome(changed + "Z") == outcome(changed + "z")
+
+
+@pytest.mark.parametrize(
+    "text", ["2025-W01-1T14:05:30Z", "2025-03-10T140530.1Z", "2025-03-10T24:00:00Z"]
+)
+def test_other_forms_of_that_length_are_no_times(text):
+    with pytest.raises(ValueError, match="is not"):
+        parse_time(text)
+
+
 def test_a_date_means_midnight_utc():
     assert parse_moment("2025-04-01") == datetime(2025, 4, 1, tzinfo=UTC)
     assert parse_moment("2025-03-10T14:05:30Z") == AT

@@ -1,5 +1,6 @@
 """Facts on disk: all or nothing, never changed, nobody else's business."""
 
+import gc
 import os
 import sqlite3
 import stat
@@ -38,6 +39,15 @@ def test_what_is_appended_is_read_back_in_order_by_anybody(ledger, path):
     assert (other.events(), other.head, other.install) == (facts, ledger.head, INSTALL)
     assert other.location == str(path)
     other.close()
+
+
+def test_many_are_read_like_few_and_cycles_are_looked_for_again(ledger, monkeypatch):
+    monkeypatch.setattr("gpuctl.ledger.chained._MANY", 2)
+    monkeypatch.setattr("gc.freeze", lambda: None)  # of this process, for good
+    facts = [fact(number) for number in range(3)]
+    ledger.append(facts)
+    assert ledger.events() == facts
+    assert gc.isenabled()
 
 
 def test_the_head_is_the_hash_of_all(ledger):
