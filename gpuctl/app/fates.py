@@ -151,18 +151,28 @@ def ended(app: App, job: Job, begun: Begun, at: datetime, how: str) -> Ended:
 
     To the end of the job where that ended first: it saved itself at a notice.
     """
-    before = kept(job)
-    saved = newest_saved(app, job)
     computed = min(at, _computed_until(app, job, begun) or at)
-    since = begun.at if saved is None or saved < begun.at else min(saved, at)
-    knows = job.wanted.keep is None or saved is not None
+    since = _safe_until(app, job, begun, at)
+    safe = begun.at if since is None else since
     return Ended(
         leg=begun.leg,
         at=at,
         how=how,
-        lost_s=max(0, int((computed - since).total_seconds())) if knows else None,
-        kept_s=before + max(0, int((since - begun.at).total_seconds())),
+        lost_s=None if since is None else max(0, int((computed - since).total_seconds())),
+        kept_s=kept(job) + max(0, int((safe - begun.at).total_seconds())),
     )
+
+
+def _safe_until(app: App, job: Job, begun: Begun, at: datetime) -> datetime | None:
+    """Up to when its work is safe; its beginning where nothing of it is. None = nobody tells."""
+    if job.wanted.keep is None:
+        return begun.at
+    try:
+        saved = newest_saved(app, job)
+    except (GpuctlError, OSError, ValueError) as error:
+        app.progress.note(f"when {job.wanted.name} was saved last cannot be told: {error}")
+        return None
+    return begun.at if saved is None or saved < begun.at else min(saved, at)
 
 
 def kept(job: Job) -> int:
@@ -174,18 +184,16 @@ def kept(job: Job) -> int:
 def newest_saved(app: App, job: Job) -> datetime | None:
     """When the upload of its newest complete checkpoint began: what came after is not in it.
 
-    None without one, or where nobody tells.
+    None without one, and without a bucket: those of a machine's own disk end with it. Raises what
+    the bucket does.
     """
     store, root = _store(app, job), _root(app, job)
     if store is None or root is None:
         return None
-    try:
-        for one in found(store, root):
-            if one.problem is None and one.manifest is not None:
-                took = timedelta(seconds=one.manifest.milliseconds // 1000)
-                return parse_time(one.manifest.saved_at) - took
-    except (GpuctlError, OSError, ValueError) as error:
-        app.progress.note(f"when {job.wanted.name} was saved last cannot be told: {error}")
+    for one in found(store, root):
+        if one.problem is None and one.manifest is not None:
+            took = timedelta(seconds=one.manifest.milliseconds // 1000)
+            return parse_time(one.manifest.saved_at) - took
     return None
 
 

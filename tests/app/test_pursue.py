@@ -139,6 +139,29 @@ def test_what_was_saved_at_a_notice_is_not_lost(shop: Shop) -> None:
     assert "; 3 s of work are lost" in shop.step().says
 
 
+def test_without_a_checkpoint_all_of_a_leg_is_lost(shop: Shop) -> None:
+    shop.ask()
+    shop.step()
+    shop.clock.tick(seconds=40)
+    shop.lose()
+    assert "40 s of work are lost" in shop.step().says
+
+
+def test_where_the_bucket_cannot_be_read_nothing_is_claimed(shop: Shop) -> None:
+    shop.ask()
+    shop.step()
+    shop.clock.tick(seconds=40)
+    shop.lose()
+
+    def silent(prefix: str) -> None:
+        raise OSError("no route")
+
+    shop.reach.bucket.entries = silent  # type: ignore[assignment,method-assign]
+    assert shop.step().says == "the cloud took vision-1 back"
+    assert "when train was saved last cannot be told: no route" in shop.desk.said.notes
+    assert shop.job.legs[0].ended.lost_s is None  # type: ignore[union-attr]
+
+
 def test_what_was_computed_while_it_was_uploaded_is_lost(shop: Shop) -> None:
     shop.reach.upload_ms = 20_000
     shop.ask()
