@@ -62,6 +62,7 @@ def sync(
         # Two references may lead to one account: the user's own is named first, and it pays.
         found.setdefault((ref.provider, account), ref)
     machines = _distinct(m for _, listed, _ in answers.by_cloud.values() for m in listed)
+    _tell_strange(app, machines)
     remaining = [item for _, _, items in answers.by_cloud.values() for item in items]
     before, unlisted = settle(app, books(app.ledger.events()), machines, found)
     machines = _distinct([*machines, *unlisted])
@@ -93,6 +94,13 @@ def sync(
         silent=answers.silent,
         refs=found,
     )
+
+
+def _tell_strange(app: App, machines: Sequence[Machine]) -> None:
+    for machine in machines:
+        if machine.strange is not None:
+            word = f"{machine.id.provider} calls its state {machine.strange!r}"
+            app.progress.note(f"{machine.name}: {word}, which is not known: it counts as running")
 
 
 def _look_at_images(app: App, known: Books, refs: Mapping[tuple[str, str], CloudRef]) -> None:

@@ -85,6 +85,8 @@ class Machine:
     deadline: datetime | None = None
     user: str | None = None
     template: str | None = None
+    strange: str | None = None
+    """The cloud's own word for a state that gpuctl does not know: it counts as running."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

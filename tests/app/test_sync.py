@@ -1,5 +1,6 @@
 """Ledger and clouds: what is concluded from what is shown, and from what is not."""
 
+from dataclasses import replace
 from datetime import timedelta
 from fractions import Fraction
 
@@ -306,3 +307,14 @@ def test_of_two_names_of_one_account_the_users_own_pays(desk: Desk) -> None:
         desk.up("borealis/nlp")
     desk.sync()
     assert {usage.payer for usage in desk.events(Usage)} == {None}
+
+
+def test_a_state_that_is_not_known_is_told(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk.machine()
+    account = desk.app.clouds.connect(CloudRef("aws"))
+    listed = [replace(one, strange="hovering") for one in account.machines()]
+    monkeypatch.setattr(type(account), "machines", lambda _: listed)
+    desk.sync()
+    assert "vision-1: aws calls its state 'hovering', which is not known: it counts as running" in (
+        desk.said.notes
+    )

@@ -155,6 +155,8 @@ def make_with_boto3(settings: AwsSettings, environ: Mapping[str, str] | None) ->
             aws_secret_access_key=given.get("AWS_SECRET_ACCESS_KEY"),
             aws_session_token=given.get("AWS_SESSION_TOKEN"),
         )
+    core: Any = session._session  # noqa: SLF001 - boto3 has no way to name its parsers
+    core.register_component("response_parser_factory", _parsers())
     if settings.role_arn is not None:
         _assume(session, settings.role_arn, endpoint)
 
@@ -179,6 +181,34 @@ def make_with_boto3(settings: AwsSettings, environ: Mapping[str, str] | None) ->
         return cast(object, client)
 
     return make
+
+
+def _parsers() -> Any:
+    """The SDK's parsers, whose complaint of junk in a field is an error of the SDK's: by itself
+    it is a bare ValueError, and whether the call had its effect would be forgotten.
+    """
+    from botocore.parsers import ResponseParserError, ResponseParserFactory
+
+    class Parsers(ResponseParserFactory):
+        def create_parser(self, protocol_name: str) -> Any:
+            parser: Any = super().create_parser(protocol_name)
+            parse = parser.parse
+
+            def guarded(response: Any, shape: Any) -> Any:
+                try:
+                    return parse(response, shape)
+                except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
+                    if isinstance(error, ResponseParserError):
+                        raise
+                    words = f"junk in {getattr(shape, 'name', 'the answer')}: {error}"
+                    if isinstance(error, KeyError):  # a page has no result to unwrap
+                        words = f"the answer is not one of AWS's: it has no {error.args[0]}"
+                    raise ResponseParserError(words) from error
+
+            parser.parse = guarded
+            return parser
+
+    return Parsers()
 
 
 def refuse_what_is_not_aws(parsed: Mapping[str, Any], **_: Any) -> None:

@@ -23,7 +23,7 @@ def evidence(clients: Clients, region: str, instance_id: str, clock: Clock) -> E
     """The best evidence left of how an instance ended; None when there is none at all."""
     instance = _described(clients, region, instance_id)
     if instance is not None:
-        state = translate.STATES[instance["State"]["Name"]]
+        state = translate.state_of(instance)
         if state in (State.STARTING, State.RUNNING):
             return None
         told = translate.ending_of(instance)
@@ -123,5 +123,5 @@ def _described(clients: Clients, region: str, instance_id: str) -> Mapping[str, 
         )
     except NotFound:
         return None
-    instances = [one for reservation in reservations for one in reservation["Instances"]]
+    instances = [one for each in reservations for one in each.get("Instances") or ()]
     return instances[0] if instances else None

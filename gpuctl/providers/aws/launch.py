@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from gpuctl.core.answers import reading
 from gpuctl.core.errors import (
     Busy,
     GpuctlError,
@@ -74,7 +75,8 @@ def launch(
     sources = access.sources_of(order.access)  # refuses open ranges before anything is made
     _check(order)
     region = order.offer.region
-    ground = prepare(clients, settings, order)
+    with reading(f"preparing the launch of {order.name}", "AWS"):
+        ground = prepare(clients, settings, order)
     if sources:
         access.admit(clients, region, ground.group, order.lease, order.access, order.install)
     try:
@@ -84,14 +86,16 @@ def launch(
         if known is None:
             _clean_up(clients, order)
             raise
-        if known["State"]["Name"] in ("shutting-down", "terminated"):
+        if (known.get("State") or {}).get("Name") in ("shutting-down", "terminated"):
             raise _ended_already(order) from None
         instance = known
     except GpuctlError:
         _clean_up(clients, order)
         raise
+    with reading(f"launching {order.name}", "AWS", effect=True):
+        name = instance["InstanceId"]
     if ground.volume is not None:
-        volumes.attach(clients, region, ground.volume, instance["InstanceId"], sleep)
+        volumes.attach(clients, region, ground.volume, name, sleep)
     return instance
 
 
@@ -229,7 +233,9 @@ def find(clients: Clients, order: Order) -> Mapping[str, Any] | None:
     def look(which: Mapping[str, Any]) -> list[Mapping[str, Any]]:
         doing = f"looking for {order.name}"
         found = pages(ec2.describe_instances, "Reservations", doing, Filters=[which])
-        return [instance for reservation in found for instance in reservation["Instances"]]
+        return [
+            instance for reservation in found for instance in reservation.get("Instances") or ()
+        ]
 
     by_token, by_lease = together(
         lambda: look(tags.where("client-token", order.token)),

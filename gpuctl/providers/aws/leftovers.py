@@ -8,6 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from gpuctl.core.answers import reading
 from gpuctl.core.errors import GpuctlError, ListingIncomplete
 from gpuctl.core.kinds import Kind, Market
 from gpuctl.core.model import Billable, Leftover
@@ -42,7 +43,7 @@ def find_leftovers(
     regions = enabled_regions(clients, settings)
     tried = attempts(
         regions,
-        lambda region: Region(clients, settings, account, region, clock()).leftovers(),
+        lambda region: of_region(clients, settings, account, region, clock()),
         GpuctlError,
     )
     for region, got in tried:
@@ -54,6 +55,14 @@ def find_leftovers(
                 detail=getattr(got, "detail", None),
             )
     return [left for _, got in tried if not isinstance(got, Exception) for left in got]
+
+
+def of_region(
+    clients: Clients, settings: AwsSettings, account: str, region: str, now: datetime
+) -> list[Leftover]:
+    """Those of one region; Busy naming it where an answer cannot be read."""
+    with reading(f"listing leftovers in {region}", "AWS"):
+        return Region(clients, settings, account, region, now).leftovers()
 
 
 class Region:
@@ -72,7 +81,6 @@ class Region:
         """Everything in the region that is not part of a machine in use."""
         own = {"OwnerIds": ["self"]}
         stopped = [tags.where("instance-state-name", "stopped")]
-        pending = [tags.where("state", "open")]
         made = [tags.tagged(tags.MANAGED, "true")]  # rules cannot be filtered by tag-key
         ec2 = self._ec2
         volumes, addresses, snapshots, images, requests, rules, keys, halted = together(
@@ -80,9 +88,7 @@ class Region:
             lambda: self._list(ec2.describe_addresses, "Addresses"),
             lambda: self._list(ec2.describe_snapshots, "Snapshots", **own),
             lambda: self._list(ec2.describe_images, "Images", Owners=["self"]),
-            lambda: self._list(
-                ec2.describe_spot_instance_requests, "SpotInstanceRequests", Filters=pending
-            ),
+            lambda: self._list(ec2.describe_spot_instance_requests, "SpotInstanceRequests"),
             lambda: self._list(
                 ec2.describe_security_group_rules, "SecurityGroupRules", Filters=made
             ),
@@ -95,7 +101,7 @@ class Region:
             *(self._address(one) for one in addresses if not one.get("AssociationId")),
             *self._snapshots(snapshots, images),
             *(self._image(one, snapshots) for one in images),
-            *(self._request(one) for one in requests),
+            *(self._request(one) for one in requests if spot.is_open(one)),
             *(self._rule(one) for one in rules if self._expired(one)),
             *(self._key(one) for one in keys if tags.MANAGED in tags.read(one)),
         ]
@@ -200,12 +206,13 @@ class Region:
         )
 
     def _request(self, request: Described) -> Leftover:
-        name = request["SpotInstanceRequestId"]
+        name, state = request["SpotInstanceRequestId"], request.get("State")
+        still = "still open" if state == "open" else f"in a state that is not known ({state})"
         return self._left(
             request,
             name,
             "spot-request",
-            "still open: it can launch a machine at any time",
+            f"{still}: it can launch a machine at any time",
             f"aws ec2 cancel-spot-instance-requests --spot-instance-request-ids {name}",
             created=request.get("CreateTime"),
         )

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
+from gpuctl.core.answers import reading
 from gpuctl.core.errors import Denied, GpuctlError, ListingIncomplete, NotFound
 from gpuctl.core.kinds import State
 from gpuctl.core.model import Ending, Machine, MachineId
@@ -100,7 +101,8 @@ def _raw(clients: Clients, region: str) -> tuple[list[Described], list[Described
         return _flat(pages(call, "Reservations", doing, Filters=list(tags.ours()), MaxResults=1000))
 
     found, volumes = together(instances, lambda: _volumes(clients, region, tags.ours()))
-    return found, [*volumes, *_untagged(clients, region, found, volumes)]
+    with reading(doing, "AWS"):
+        return found, [*volumes, *_untagged(clients, region, found, volumes)]
 
 
 def _volumes(
@@ -140,11 +142,13 @@ def _machine(
     region: str,
     clock: Clock,
 ) -> Machine:
-    state = translate.STATES[instance["State"]["Name"]]
     known: Ending | None = None
-    if state in _OVER and translate.ending_of(instance) is None:
-        known = _evidence(clients, region, instance["InstanceId"], clock)
-    return translate.machine(instance, account=owner, region=region, volumes=volumes, ending=known)
+    with reading(f"reading {instance.get('InstanceId')} in {region}", "AWS"):
+        if translate.state_of(instance) in _OVER and translate.ending_of(instance) is None:
+            known = _evidence(clients, region, instance["InstanceId"], clock)
+        return translate.machine(
+            instance, account=owner, region=region, volumes=volumes, ending=known
+        )
 
 
 def _evidence(clients: Clients, region: str, instance_id: str, clock: Clock) -> Ending | None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 
+from gpuctl.core.answers import read_as, reading
 from gpuctl.core.errors import GpuctlError, NotFound
 from gpuctl.core.images.making import ImageOrder, Taken
 from gpuctl.core.images.stored import StoredImage
@@ -45,7 +46,6 @@ from gpuctl.providers.aws import (
     tags,
     translate,
 )
-from gpuctl.providers.aws.calls import Reply
 from gpuctl.providers.aws.client import Clients, pages, part
 from gpuctl.providers.aws.errors import translated
 from gpuctl.providers.aws.settings import AwsSettings
@@ -82,13 +82,12 @@ class AwsProvider:
         with self._asking:
             if self._account is None:
                 doing = "asking who we are"
-                reply: Reply = {}
-                # The SDK looks for STS's result in any page it is given: a portal's has none.
-                with translated(doing), suppress(KeyError):
+                with translated(doing):
                     reply = self._clients.sts(self._settings.regions[0]).get_caller_identity()
                 self._account = str(part(reply, "Account", doing))
             return self._account
 
+    @read_as("asking for offers", "AWS")
     def offers(self, want: Want) -> Sequence[Offer]:
         """What can be had now; see offers.py for the round trips."""
         return offers.find_offers(self._clients, self._settings, want, self.account, self._clock)
@@ -97,9 +96,11 @@ class AwsProvider:
         """One RunInstances under the order's token; see launch.py."""
         account = self.account
         instance = launch.launch(self._clients, self._settings, order, self._sleep)
-        self._launched[instance["InstanceId"]] = self._clock()
-        return self._described(instance, account, order.offer.region)
+        with reading(f"launching {order.name}", "AWS", effect=True):
+            self._launched[instance["InstanceId"]] = self._clock()
+            return self._described(instance, account, order.offer.region)
 
+    @read_as("looking for a launch", "AWS")
     def find(self, order: Order) -> Machine | None:
         """Looks by token and by lease; cancels what could still launch for the lease.
 
@@ -124,6 +125,7 @@ class AwsProvider:
         except GpuctlError as error:
             log.warning("tidying after %s: %s", machine.native, error)
 
+    @read_as("looking at a machine", "AWS")
     def get(self, machine: MachineId) -> Machine:
         """Instance and disks, two calls at once.
 
@@ -136,16 +138,19 @@ class AwsProvider:
             self._sleep(pause)
         return machines.read(self._clients, machine, self.account, self._clock)
 
+    @read_as("listing machines", "AWS")
     def machines(self) -> Sequence[Machine]:
         """Every configured region at once."""
         return machines.list_all(
             self._clients, self._settings.regions, lambda: self.account, self._clock
         )
 
+    @read_as("asking how a machine ended", "AWS")
     def ending(self, machine: MachineId) -> Ending | None:
         """Instance, else spot request, else CloudTrail."""
         return ending.evidence(self._clients, machine.region, machine.native, self._clock)
 
+    @read_as("listing leftovers", "AWS")
     def leftovers(self) -> Sequence[Leftover]:
         """In every region the account may use, configured or not; orphaned schedules, too."""
         found = leftovers.find_leftovers(self._clients, self._settings, self.account, self._clock)
@@ -155,6 +160,7 @@ class AwsProvider:
         """Ends one leftover of ours."""
         leftovers.remove(self._clients, leftover)
 
+    @read_as("asking for prices", "AWS")
     def prices(self, thing: Priced, span: Span) -> Sequence[PricePoint]:
         """Spot history, Price List, or the bundled file."""
         return prices.price_points(self._clients, thing, span, self._clock)
@@ -179,6 +185,7 @@ class AwsProvider:
                 Tags=tags.written({tags.DEADLINE: format_time(deadline)}),
             )
 
+    @read_as("reading the console", "AWS")
     def host_keys(self, machine: MachineId) -> Sequence[str]:
         """From the console output."""
         return console.host_keys(self._clients, machine)
@@ -191,10 +198,12 @@ class AwsProvider:
         """Makes the role of those schedules."""
         return reaper.lay(self._clients, self._settings, self.account)
 
+    @read_as("listing images", "AWS")
     def images(self) -> Sequence[StoredImage]:
         """By their tags, in every region; see shelf.py."""
         return self._shelf().find_all()
 
+    @read_as("looking for an image", "AWS")
     def image(self, region: str, named: str) -> StoredImage:
         """By tags or by the channel's SSM parameter."""
         return self._shelf().find(region, named)
@@ -219,14 +228,17 @@ class AwsProvider:
         """Deregisters it and deletes its snapshots."""
         self._shelf().remove(image)
 
+    @read_as("checking the account", "AWS")
     def checks(self, want: Want | None) -> Sequence[Check]:
         """Credentials, types, quotas."""
         return doctor.checks(self._clients, self._settings, want, self._clock)
 
+    @read_as("making an image", "AWS", effect=True)
     def make_image(self, order: ImageOrder) -> Taken:
         """CreateImage; see making.py."""
         return making.make(self._clients, order, self._sleep)
 
+    @read_as("looking for an image", "AWS")
     def taken_image(self, order: ImageOrder) -> Taken | None:
         """Found by the order's tag."""
         return making.taken(self._clients, order)
@@ -235,6 +247,7 @@ class AwsProvider:
         """Image and snapshots."""
         making.unmake(self._clients, order)
 
+    @read_as("listing what gpuctl made", "AWS")
     def footprint(self) -> Sequence[Footprint]:
         """Security groups, key pairs and the reaper's role of this installation."""
         return footprint.footprint(self._clients, self._settings, self.account)

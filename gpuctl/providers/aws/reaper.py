@@ -20,7 +20,7 @@ from gpuctl.providers.aws.client import Clients, pages, part
 from gpuctl.providers.aws.errors import Refusal, refusal_of, sdk_errors, translated
 from gpuctl.providers.aws.parallel import each
 from gpuctl.providers.aws.settings import AwsSettings
-from gpuctl.providers.aws.translate import NAME, STATES
+from gpuctl.providers.aws.translate import NAME, state_of
 
 log = logging.getLogger(__name__)
 
@@ -171,7 +171,7 @@ def _alive(clients: Clients, region: str, instances: list[str]) -> set[str]:
         one["InstanceId"]
         for reservation in reservations
         for one in reservation.get("Instances") or ()
-        if STATES[one["State"]["Name"]] not in (State.GONE, State.STOPPING)
+        if state_of(one) not in (State.GONE, State.STOPPING)
     }
 
 

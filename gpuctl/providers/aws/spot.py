@@ -7,15 +7,24 @@ from gpuctl.providers.aws import tags
 from gpuctl.providers.aws.client import Clients, pages
 from gpuctl.providers.aws.errors import translated
 
+_SETTLED = ("active", "closed", "cancelled", "failed", "disabled")
+"""States in which a one-time request launches nothing more (EC2 API, SpotInstanceRequest)."""
+
 
 def open_requests(clients: Clients, region: str, lease: str) -> list[Mapping[str, Any]]:
     """The requests of a lease that may still be filled."""
-    return pages(
+    found = pages(
         clients.ec2(region).describe_spot_instance_requests,
         "SpotInstanceRequests",
         f"looking for open spot requests in {region}",
-        Filters=[tags.tagged(tags.LEASE, lease), tags.where("state", "open")],
+        Filters=[tags.tagged(tags.LEASE, lease)],
     )
+    return [request for request in found if is_open(request)]
+
+
+def is_open(request: Mapping[str, Any]) -> bool:
+    """Whether it may launch a machine yet: unless it is known that it will not."""
+    return request.get("State") not in _SETTLED
 
 
 def cancel_open_requests(clients: Clients, region: str, lease: str) -> None:

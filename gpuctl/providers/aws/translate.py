@@ -29,8 +29,8 @@ STATES = {
 
 _LINUX = "Linux/UNIX"
 
-_COMPUTE_BILLED = ("pending", "running")
-_DISKS_BILLED = ("pending", "running", "stopping", "stopped")
+_COMPUTE_FREE = ("stopping", "stopped", "shutting-down", "terminated")
+_DISKS_FREE = ("shutting-down", "terminated")
 
 GP3_IOPS = 3000
 GP3_THROUGHPUT = 125
@@ -65,10 +65,10 @@ def machine(
     """One described instance. `volumes` are all its region's; `ending` is the fallback when
     the instance itself does not tell when it ended.
     """
-    state = instance["State"]["Name"]
+    state = state_of(instance)
     read = tags.read(instance)
     gpu = gpu_of(instance["InstanceType"])
-    over = STATES[state] in (State.STOPPING, State.STOPPED, State.GONE)
+    over = state in (State.STOPPING, State.STOPPED, State.GONE)
     told = (ending_of(instance) or ending) if over else None
     return Machine(
         id=identity(instance, account=account, region=region),
@@ -77,7 +77,8 @@ def machine(
         gpu=gpu.name,
         gpus=gpu.count,
         market=market_of(instance),
-        state=STATES[state],
+        state=state,
+        strange=_strange(instance),
         launched_at=_time(instance.get("LaunchTime")),
         billed=billed(instance, volumes),
         ran=ran(instance, told),
@@ -93,9 +94,19 @@ def machine(
     )
 
 
+def state_of(instance: Described) -> State:
+    """The state in our words. One that EC2 grows later may cost, so it counts as running."""
+    return STATES.get(instance["State"]["Name"], State.RUNNING)
+
+
+def _strange(instance: Described) -> str | None:
+    name = str(instance["State"]["Name"])
+    return None if name in STATES else name or "nothing"
+
+
 def identity(instance: Described, *, account: str, region: str) -> MachineId:
     """Where and what."""
-    zone = instance.get("Placement", {}).get("AvailabilityZone", "")
+    zone = instance["Placement"]["AvailabilityZone"]
     return MachineId(NAME, account, region, zone, instance["InstanceId"])
 
 
@@ -109,19 +120,23 @@ def billed(instance: Described, volumes: Sequence[Described]) -> tuple[Billable,
 
     Running: instance, disks, public address. Stopped: disks. Shutting down: nothing, since EC2
     bills neither the instance nor disks that go with it. A project's data volume is here while
-    it is attached, as something that outlives the machine.
+    it is attached, as something that outlives the machine. A state that is not known is billed
+    like running. ValueError for what runs and does not tell since when: it costs all the same.
     """
     state = instance["State"]["Name"]
     since = _time(instance.get("LaunchTime"))
     things: list[Billable] = []
-    if state in _COMPUTE_BILLED and since is not None:
+    computes = state not in _COMPUTE_FREE
+    if computes and since is None:
+        raise ValueError(f"{instance['InstanceId']} is {state} and has no LaunchTime")
+    if computes and since is not None:
         things.append(_computing(instance, since))
-    if state in _DISKS_BILLED:
+    if state not in _DISKS_FREE:
         for volume in volumes:
             if instance["InstanceId"] in attached_to(volume):
                 keeps = tags.DATA in tags.read(volume)
                 things.extend(replace(part, keeps=keeps) for part in disk_billables(volume))
-    if state in _COMPUTE_BILLED and since is not None:
+    if computes and since is not None:
         things.extend(_addresses(instance, since))
     return tuple(things)
 

@@ -1,9 +1,11 @@
 """Compute Engine as a `Provider`: every method is a few lines over the parts that do it."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
+from gpuctl.core.answers import read_as, reading
 from gpuctl.core.errors import InvalidRequest, NotFound
 from gpuctl.core.images.making import ImageOrder, Taken
 from gpuctl.core.images.stored import StoredImage
@@ -55,6 +57,9 @@ from gpuctl.providers.gcp.translate import (
 )
 from gpuctl.providers.gcp.vm import Vms
 
+_HOST_KEY = re.compile(r"(?:ssh|ecdsa|sk)-[a-z0-9@.-]+ [A-Za-z0-9+/]+={0,3}")
+"""What a guest publishes is its own word: only what is a key is taken."""
+
 
 class GcpProvider:
     """One Google project. A machine is a VM that is started and stopped."""
@@ -97,14 +102,17 @@ class GcpProvider:
             compute, operations, account=account, install=install, clock=clock, new_id=new_id
         )
 
+    @read_as("asking for offers", "Google")
     def offers(self, want: Want) -> Sequence[Offer]:
         """See `Provider.offers`. Prices are those at hand, summed over the parts."""
         return self._offers(want)
 
     def start(self, order: Order) -> Machine:
         """See `Provider.start`. Waits until Google's operation is done: stock-outs come there."""
-        return self._machine(self._vms.start(order))
+        with reading(f"starting {order.name}", "Google", effect=True):
+            return self._machine(self._vms.start(order))
 
+    @read_as("looking for a VM", "Google")
     def find(self, order: Order) -> Machine | None:
         """See `Provider.find`: by name and lease label. No request is ever left open here."""
         vm = self._vms.look(order.offer.zone, vm_name(order))
@@ -127,6 +135,7 @@ class GcpProvider:
         else:
             self._vms.delete(vm)
 
+    @read_as("looking at a VM", "Google")
     def get(self, machine: MachineId) -> Machine:
         """See `Provider.get`."""
         vm = self._vms.look(machine.zone, machine.native)
@@ -134,6 +143,7 @@ class GcpProvider:
             raise NotFound(f"Google knows no VM {machine.native} in {machine.zone}")
         return self._machine(vm)
 
+    @read_as("listing VMs", "Google")
     def machines(self) -> Sequence[Machine]:
         """See `Provider.machines`. Google forgets deleted VMs: `ending` asks its operations."""
         doing = "listing VMs"
@@ -147,6 +157,7 @@ class GcpProvider:
         disks = by_key(self._compute.everywhere(Call.LIST_DISKS, "disks", doing="listing disks"))
         return tuple(self._around(vm, disks) for vm in vms)
 
+    @read_as("asking how a VM ended", "Google")
     def ending(self, machine: MachineId) -> Ending | None:
         """See `Provider.ending`: from the VM while it is there, else from its zone's operations."""
         vm = self._vms.look(machine.zone, machine.native)
@@ -155,6 +166,7 @@ class GcpProvider:
             return known.ending if known.state is State.STOPPED else None
         return ending_from(self._zone_operations(machine.zone), machine.native)
 
+    @read_as("listing what remains", "Google")
     def leftovers(self) -> Sequence[Leftover]:
         """See `Provider.leftovers`."""
         return self._leftovers.find()
@@ -163,6 +175,7 @@ class GcpProvider:
         """See `Provider.remove`."""
         self._leftovers.remove(leftover)
 
+    @read_as("asking for prices", "Google")
     def prices(self, thing: Priced, span: Span) -> Sequence[PricePoint]:
         """See `Provider.prices`. One point: Google's list of the day, else the package's price."""
         del span
@@ -202,6 +215,7 @@ class GcpProvider:
         self._doors.merge(machine.zone, machine.native, Call.SET_METADATA, metadata)
         self._doors.merge(machine.zone, machine.native, Call.SET_LABELS, labels)
 
+    @read_as("reading the host keys", "Google")
     def host_keys(self, machine: MachineId) -> Sequence[str]:
         """See `Provider.host_keys`: the guest attributes that Google's agent publishes."""
         found = self._compute.look(
@@ -212,7 +226,8 @@ class GcpProvider:
             query_path="hostkeys/",
         )
         items = ((found or {}).get("queryValue") or {}).get("items") or ()
-        return tuple(f"{item['key']} {item['value']}" for item in items if item.get("value"))
+        lines = (f"{item.get('key')} {item.get('value')}" for item in items)
+        return tuple(line for line in lines if _HOST_KEY.fullmatch(line))
 
     def insure(self, machine: MachineId, deadline: datetime) -> str | None:
         """See `Provider.insure`: `maxRunDuration` does, since before the VM ran."""
@@ -223,10 +238,12 @@ class GcpProvider:
         """See `Provider.prepare`. Nothing is needed."""
         return ()
 
+    @read_as("listing images", "Google")
     def images(self) -> Sequence[StoredImage]:
         """See `KeepsImages.images`: one image serves every region."""
         return self._shelf.find_all()
 
+    @read_as("looking for an image", "Google")
     def image(self, region: str, named: str) -> StoredImage:
         """See `KeepsImages.image`."""
         del region
@@ -253,14 +270,17 @@ class GcpProvider:
         """See `KeepsImages.remove_image`."""
         self._shelf.remove(image)
 
+    @read_as("checking the project", "Google")
     def checks(self, want: Want | None) -> Sequence[Check]:
         """See `Provider.checks`."""
         return tuple(Doctor(self._compute, self._offers, self._book).checks(want))
 
+    @read_as("making an image", "Google", effect=True)
     def make_image(self, order: ImageOrder) -> Taken:
         """See `Provider.make_image`: the builder is stopped by it, and stays so."""
         return self._making.make(order)
 
+    @read_as("looking for an image", "Google")
     def taken_image(self, order: ImageOrder) -> Taken | None:
         """See `Provider.taken_image`."""
         return self._making.taken(order)
@@ -269,6 +289,7 @@ class GcpProvider:
         """See `Provider.unmake_image`."""
         self._making.unmake(order)
 
+    @read_as("listing what gpuctl made", "Google")
     def footprint(self) -> Sequence[Footprint]:
         """See `Provider.footprint`."""
         return self._leftovers.footprint()

@@ -96,6 +96,11 @@ def state_of(vm: Json) -> State:
     return STATES.get(vm.get("status") or "", State.RUNNING)
 
 
+def _strange(vm: Json) -> str | None:
+    said = vm.get("status") or ""
+    return None if said in STATES else said or "nothing"
+
+
 def metadata_of(vm: Json) -> dict[str, str]:
     """The instance metadata as a map."""
     items = (vm.get("metadata") or {}).get("items") or ()
@@ -103,8 +108,13 @@ def metadata_of(vm: Json) -> dict[str, str]:
 
 
 def run_started(vm: Json) -> datetime | None:
-    """When the present or last run began; None while a new one has not begun yet."""
+    """When the present or last run began; None while a new one has not begun yet.
+
+    ValueError for one that runs and does not tell since when: it costs all the same.
+    """
     start, stop = moment(vm.get("lastStartTimestamp")), moment(vm.get("lastStopTimestamp"))
+    if start is None and vm.get("status") == "RUNNING":
+        raise ValueError(f"{vm.get('name')} is RUNNING and has no lastStartTimestamp")
     if state_of(vm) is State.STARTING and start and stop and start < stop:
         return None  # still the start of the run before
     return start
@@ -188,7 +198,7 @@ def disk_billed(disk: Json) -> Billable:
     since = moment(disk.get("creationTimestamp"))
     if since is None:
         raise ValueError(f"disk {disk.get('name')} has no creation time")
-    size, kind = Decimal(disk.get("sizeGb") or 0), last(disk.get("type") or "pd-standard")
+    size, kind = Decimal(disk["sizeGb"]), last(disk["type"])
     resource = str(disk.get("id") or disk["name"])
     made = _thing(resource, Kind.DISK, kind, size, Market.ON_DEMAND, since)
     return made if MANAGED in (disk.get("labels") or {}) else replace(made, foreign=True)
@@ -297,6 +307,7 @@ def machine(vm: Json, around: Around) -> Machine:
         gpus=count,
         market=market_of(vm),
         state=state,
+        strange=_strange(vm),
         launched_at=run_started(vm),
         billed=billed(vm, around.disks, around.shape),
         ran=ran(vm, around.shape),

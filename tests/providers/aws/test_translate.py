@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gpuctl.core.kinds import EndedBy, Evidence, Kind, Market, State
-from gpuctl.providers.aws import ending, translate
+from gpuctl.providers.aws import ending, spot, translate
 
 RECORDED = Path(__file__).parents[4] / "shared/data/recorded/aws"
 recorded = pytest.mark.skipif(not RECORDED.exists(), reason="the recorded answers are not here")
@@ -101,6 +101,18 @@ def test_what_is_on_the_clock_in_each_state(state: str, kinds: set[Kind]) -> Non
     assert {one.kind for one in got.billed} == kinds
 
 
+def test_a_state_that_ec2_grows_later_costs_like_running_and_is_told() -> None:
+    got = machine(instance(State={"Name": "hovering"}), volume())
+    assert (got.state, got.strange) == (State.RUNNING, "hovering")
+    assert {one.kind for one in got.billed} == {Kind.COMPUTE, Kind.DISK, Kind.IPV4}
+    assert machine(instance()).strange is None
+
+
+def test_a_request_in_a_state_that_ec2_grows_later_may_still_launch() -> None:
+    assert [state for state in ("open", "active", "closed", "failed", "hovering", None)
+            if spot.is_open({"State": state})] == ["open", "hovering", None]  # fmt: skip
+
+
 def test_an_address_is_billed_per_run_even_when_its_interface_is_older() -> None:
     restarted = instance(LaunchTime=LAUNCHED + timedelta(days=1))
     assert {one.since for one in machine(restarted).billed} == {LAUNCHED + timedelta(days=1)}
@@ -158,8 +170,11 @@ def test_io2_has_three_prices_for_its_iops(iops: int, tiers: dict[str, int]) -> 
         ({"PlatformDetails": "SUSE Linux"}, "p3.2xlarge SUSE Linux"),
         ({"PlatformDetails": "Red Hat Enterprise Linux"}, "p3.2xlarge Red Hat Enterprise Linux"),
         ({"InstanceLifecycle": "capacity-block"}, "p3.2xlarge capacity-block"),
-        ({"Placement": {"Tenancy": "default"}}, "p3.2xlarge"),
-        ({"Placement": {"Tenancy": "dedicated"}}, "p3.2xlarge dedicated"),
+        ({"Placement": {"Tenancy": "default", "AvailabilityZone": "us-east-1a"}}, "p3.2xlarge"),
+        (
+            {"Placement": {"Tenancy": "dedicated", "AvailabilityZone": "us-east-1a"}},
+            "p3.2xlarge dedicated",
+        ),
     ],
 )
 def test_what_is_not_priced_as_plain_linux_is_not_taken_for_it(
