@@ -104,6 +104,7 @@ CODES: Mapping[str, Step] = {
     "badRequest": Step.FIX,
     "invalidParameter": Step.FIX,
     "invalidUsage": Step.FIX,
+    "invalidResourceUsage": Step.FIX,
     "INVALID_USAGE": Step.FIX,
     "INVALID_FIELD_VALUE": Step.FIX,
     "required": Step.FIX,

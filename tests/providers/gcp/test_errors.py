@@ -1,5 +1,6 @@
 """Refusals are read once, by the code, and never by what the library makes of them."""
 
+import ast
 import json
 from pathlib import Path
 
@@ -28,6 +29,7 @@ from gpuctl.providers.gcp.errors import (
     refusal_of,
     refusals_in,
 )
+from gpuctl.sandbox.gcp import faults
 
 QUOTED = Path(__file__).parents[4] / "shared/data/recorded/gcp/quoted_launch_errors.json"
 KNOWN = [
@@ -162,3 +164,64 @@ def test_exceptions_of_the_libraries_are_read() -> None:
     missing = refusal_from(api.NotFound("x", errors=[{"reason": "notFound"}]))
     assert isinstance(missing, Refusal)
     assert isinstance(error_of(missing, doing="reading"), NotFound)
+
+
+RESEARCHED = [
+    "ZONE_RESOURCE_POOL_EXHAUSTED",
+    "ZONE_RESOURCE_POOL_EXHAUSTED_WITH_DETAILS",
+    "insufficientCapacity",
+    "RESOURCE_NOT_READY",
+    "UNSUPPORTED_OPERATION",
+    "QUOTA_EXCEEDED",
+    "IAM_PERMISSION_DENIED",
+    "VPC_NOT_FOUND",
+    "invalid",
+    "BILLING_DISABLED",
+    "RESOURCE_OPERATION_RATE_EXCEEDED",
+    "rateLimitExceeded",
+    "backendError",
+    "INTERNAL_ERROR",
+    "conditionNotMet",
+    "alreadyExists",
+]
+"""What launch tools have learnt that Compute Engine answers."""
+CONTRACT = {1, 2, 3, 4, 5, 75}
+
+
+def answered_by_the_emulator() -> set[str]:
+    """Each reason of a refusal, and each code of a failed operation, in the emulator's source."""
+    told = {"Refusal": 1, "OperationFailed": 0}
+    found = {*faults._REASONS, *faults._REASON_OF_STATUS.values()}
+    for file in Path(faults.__file__).parent.glob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                words = node.args[told.get(node.func.id, 99) :][:1]
+                found |= {str(one.value) for one in words if isinstance(one, ast.Constant)}
+    return found
+
+
+def test_no_reason_that_is_known_goes_by_its_status() -> None:
+    emulated = answered_by_the_emulator()
+    assert {"resourceInUseByAnotherResource", "CONDITION_NOT_MET", "QUOTA_EXCEEDED"} <= emulated
+    assert len(emulated) > 15
+    assert {*RESEARCHED, *emulated} - CODES.keys() == set()
+
+
+@pytest.mark.parametrize("effect", [False, True])
+def test_every_reason_has_a_class_an_exit_code_and_its_own_words(effect: bool) -> None:
+    for code, step in CODES.items():
+        refusal = refusal_of(code, "because", 400)
+        assert refusal.step is step, code
+        error = error_of(refusal, doing="starting", effect=effect)
+        assert error.exit_code in CONTRACT
+        assert "because" in f"{error.message} {error.detail}"
+        assert (error.exit_code == 75) is (effect and step is Step.AMBIGUOUS), code
+        assert isinstance(error, Busy) is (
+            step in (Step.LATER, Step.STALE) or (step is Step.AMBIGUOUS and not effect)
+        ), code
+
+
+@pytest.mark.parametrize("step", Step)
+def test_every_step_is_of_some_reason(step: Step) -> None:
+    """TYPE is told by the words of a reason that is MISSING otherwise."""
+    assert step in CODES.values() or step is Step.TYPE
