@@ -16,13 +16,13 @@ from gpuctl.app.pricing import record_prices
 from gpuctl.app.ready import set_up, wait_until_ready
 from gpuctl.app.sync import Synced, note_machine, sync
 from gpuctl.config.template import Template
+from gpuctl.core.absence import PATIENCE, YOUNG
 from gpuctl.core.errors import CannotFill, ListingIncomplete, UsageProblem
 from gpuctl.core.events import Intent
 from gpuctl.core.kinds import State
 from gpuctl.core.model import Machine, Offer, Want
 from gpuctl.core.names import client_of
 from gpuctl.core.ports import CloudRef
-from gpuctl.core.sync import PATIENCE, YOUNG
 
 __all__ = ["Asked", "NothingStarted", "Up", "apply_flags", "next_name", "up"]
 

@@ -1,46 +1,32 @@
 """Ledger + what the clouds list -> the facts that are new. Pure: gather, decide here, append.
 
-Absence is not evidence: a machine that a listing lacks is first noted as missed; its runs end
-only when the cloud says so, or when it was missed twice, apart, and nothing can be learnt.
+What was listed is decided here; what that lacks, which is no evidence, in absence.py.
 """
 
-import hashlib
-import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
+from gpuctl.core.absence import of_lost_storage, of_unlisted, unlisted
 from gpuctl.core.books import Books, Lease
-from gpuctl.core.events import Ended, Event, Missed, Seen, Switch, Usage
-from gpuctl.core.kinds import EndedBy, Evidence, Kind, State, Unit
-from gpuctl.core.model import Billable, Ending, Leftover, Machine
-from gpuctl.core.rules import rule_for
-from gpuctl.core.snapshot import read_machine, write_machine
+from gpuctl.core.endings import end_of, ended, is_storage, uncertain
+from gpuctl.core.events import Event, Switch, Usage
+from gpuctl.core.kinds import State
+from gpuctl.core.model import Billable, Leftover, Machine
+from gpuctl.core.sighting import Sighting, seen
 from gpuctl.core.span import format_time
 
-PATIENCE = timedelta(seconds=60)
-"""Two looks at least so far apart count as two (EC2 developer guide, "Eventual consistency")."""
-YOUNG = timedelta(minutes=5)
-"""So long EC2 may fail to show what it has launched (the same page); others take seconds."""
+__all__ = [
+    "Sighting",
+    "leftover_run",
+    "plan",
+    "removed",
+    "switches",
+    "unlisted",
+    "usage_id",
+]
+
 _STARTING = timedelta(minutes=5)
 """A disk may be made so long before the run for which it was made begins."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sighting:
-    """What was gathered: complete listings only. `accounts` are those listed (provider, id)."""
-
-    at: datetime
-    accounts: frozenset[tuple[str, str]]
-    machines: Sequence[Machine] = ()
-    leftovers: Sequence[Leftover] | None = None
-    """None = not asked for."""
-    endings: Mapping[str, Ending | None] = field(default_factory=dict)
-    """By machine id: what the cloud still knows of machines that were not listed."""
-    payers: Mapping[tuple[str, str], str] = field(default_factory=dict)
-    """(provider, account) -> the client that owns and pays that account."""
-    unsure: frozenset[str] = frozenset()
-    """Machines that were not listed and could not be asked for either: nothing is concluded."""
 
 
 def plan(books: Books, sighting: Sighting) -> Sequence[Event]:
@@ -48,47 +34,16 @@ def plan(books: Books, sighting: Sighting) -> Sequence[Event]:
     events: list[Event] = []
     listed = {str(machine.id) for machine in sighting.machines}
     for machine in sighting.machines:
-        events.extend(_seen(books, machine, sighting.at))
+        events.extend(seen(books, machine, sighting.at))
         events.extend(_of_machine(books, machine, sighting))
     for leftover in sighting.leftovers or ():
         if leftover.ours and leftover.what != "image":  # those are images.costs' own
             events.extend(_of_leftover(books, leftover, sighting))
     if sighting.leftovers is not None:
-        events.extend(_of_lost_storage(books, sighting))
+        events.extend(of_lost_storage(books, sighting))
     for machine_id in unlisted(books, sighting.accounts, listed | sighting.unsure):
-        events.extend(_of_unlisted(books, machine_id, sighting))
+        events.extend(of_unlisted(books, machine_id, sighting))
     return events
-
-
-def unlisted(books: Books, accounts: frozenset[tuple[str, str]], listed: set[str]) -> Sequence[str]:
-    """Machines with open runs, or seen alive, that complete listings of their account lack."""
-    open_machines = {
-        usage.machine
-        for usage in books.open
-        if usage.machine and (usage.provider, usage.account or "") in accounts
-    }
-    alive = {
-        machine_id
-        for machine_id, seen in books.seen.items()
-        if seen.snapshot.get("state") != State.GONE
-        and (seen.snapshot.get("provider"), seen.snapshot.get("account")) in accounts
-    }
-    return sorted((open_machines | alive) - listed)
-
-
-def _seen(books: Books, machine: Machine, at: datetime) -> Iterator[Event]:
-    snapshot = write_machine(machine)
-    machine_id = str(machine.id)
-    last = books.seen.get(machine_id)
-    # Shown again after it was missed: what was missed before counts no more.
-    if last is None or dict(last.snapshot) != snapshot or machine_id in books.missed:
-        digest = hashlib.sha256(json.dumps(snapshot, sort_keys=True).encode()).hexdigest()[:12]
-        yield Seen(
-            id=f"seen/{machine_id}/{format_time(at)}/{digest}",
-            machine=machine_id,
-            at=at,
-            snapshot=snapshot,
-        )
 
 
 def _of_machine(books: Books, machine: Machine, sighting: Sighting) -> Iterator[Event]:
@@ -118,11 +73,11 @@ def _not_billed_any_more(
     books: Books, machine: Machine, usage: Usage, at: datetime
 ) -> Iterator[Event]:
     """The end of a run that its machine no longer has on the clock, where it can be told."""
-    if machine.ending is not None and _end_of(usage, machine.ending) >= usage.start:
-        yield ended(usage, _end_of(usage, machine.ending), machine.ending)
+    if machine.ending is not None and end_of(usage, machine.ending) >= usage.start:
+        yield ended(usage, end_of(usage, machine.ending), machine.ending)
     elif machine.state is State.GONE:
         # Shut down from within: EC2 then tells no time, and an audit log has no event.
-        end = _uncertain(books, usage, at)
+        end = uncertain(books, usage, at)
         yield ended(usage, end.at, end)
     elif change := _replaced(usage, machine.billed):
         yield ended(usage, change, None)
@@ -144,7 +99,7 @@ def _same_run(
 
     A run that was closed on a guess and is still there is none: it goes on as another.
     """
-    lasting = left or _is_storage(provider, billable.kind)
+    lasting = left or is_storage(provider, billable.kind)
     alike = [usage for usage in books.usages if _alike(usage, provider, billable)]
     for usage in alike:
         if usage.end is None and (lasting or usage.start >= billable.since):
@@ -180,7 +135,7 @@ def _opened(
 ) -> Usage:
     lease = books.leases.get(machine.lease or "")
     start = billable.since
-    lasting = _is_storage(machine.id.provider, billable.kind)
+    lasting = is_storage(machine.id.provider, billable.kind)
     if lease is not None and lasting and not _made_with(machine, billable):
         # A disk older than the first lease of an adopted VM was not ours to account for.
         start = max(start, lease.at)
@@ -227,33 +182,29 @@ def _not_before(books: Books, provider: str, billable: Billable, start: datetime
     return max([start, *(end for end in ends if end is not None and billable.until is None)])
 
 
-def _is_storage(provider: str, kind: Kind) -> bool:
-    return rule_for(provider, kind).unit is Unit.MONTH
-
-
 def _changed_storage(books: Books, provider: str, billed: Sequence[Billable]) -> Sequence[Usage]:
     """Open runs of storage that is still there and is something else by now.
 
     It grew, is of another type, has other IOPS. The cloud does not tell since when, so it is what
     it was until it was seen changed. What is paid by the hour starts anew, and tells when.
     """
-    there = {billable.resource for billable in billed if _is_storage(provider, billable.kind)}
+    there = {billable.resource for billable in billed if is_storage(provider, billable.kind)}
     return [
         usage
         for usage in books.open
         if usage.provider == provider
         and usage.resource in there
-        and _is_storage(provider, usage.kind)
+        and is_storage(provider, usage.kind)
         and not any(_alike(usage, provider, billable) for billable in billed)
     ]
 
 
 def _came_by_change(books: Books, provider: str, billable: Billable) -> bool:
     """Whether this is storage of something that the ledger already knew as storage."""
-    return _is_storage(provider, billable.kind) and any(
+    return is_storage(provider, billable.kind) and any(
         usage.provider == provider
         and usage.resource == billable.resource
-        and _is_storage(provider, usage.kind)
+        and is_storage(provider, usage.kind)
         for usage in books.open
     )
 
@@ -315,111 +266,6 @@ def removed(books: Books, leftover: Leftover, at: datetime) -> Sequence[Event]:
         for usage in books.open
         if usage.provider == leftover.provider and (usage.resource, usage.kind) in billed
     ]
-
-
-def _of_lost_storage(books: Books, sighting: Sighting) -> Iterator[Event]:
-    """Storage that belongs to no machine, and that two complete listings, apart, did not show."""
-    billed = [b for machine in sighting.machines for b in machine.billed]
-    billed += [b for leftover in sighting.leftovers or () for b in leftover.billed]
-    standing = {billable.resource for billable in billed}
-    for resource in sorted(standing & books.missed.keys()):
-        yield Missed(
-            id=f"found/{resource}/{format_time(sighting.at)}",
-            machine=resource,
-            at=sighting.at,
-            found=True,
-        )
-    for usage in books.open:
-        ours = usage.machine is None and usage.session is not None
-        listed = (usage.provider, usage.account or "") in sighting.accounts
-        if not ours or not listed or usage.resource in standing:
-            continue
-        first = books.missed.get(usage.resource)
-        yield Missed(
-            id=f"missed/{usage.resource}/{format_time(sighting.at)}",
-            machine=usage.resource,
-            at=sighting.at,
-        )
-        if first is not None and sighting.at - first >= PATIENCE:
-            yield ended(usage, first, _uncertain(books, usage, first))
-
-
-def _of_unlisted(books: Books, machine_id: str, sighting: Sighting) -> Iterator[Event]:
-    first_missed = books.missed.get(machine_id)
-    yield Missed(
-        id=f"missed/{machine_id}/{format_time(sighting.at)}", machine=machine_id, at=sighting.at
-    )
-    ending = sighting.endings.get(machine_id)
-    twice = (
-        first_missed is not None
-        and sighting.at - first_missed >= PATIENCE
-        and not is_young(books, machine_id, sighting.at)
-    )
-    if ending is None and not twice and not _overdue(books, machine_id, sighting.at):
-        return
-    last = books.seen.get(machine_id)
-    stopped = last is not None and last.snapshot.get("state") == State.STOPPED
-    for usage in books.open:
-        if usage.machine == machine_id:
-            known = ending
-            if stopped and last and ending and ending.gone_at is None and ending.at <= last.at:
-                # What still ran on a stopped machine did not end with the machine's last run.
-                known = None
-            end = known or _uncertain(books, usage, first_missed or sighting.at, stopped=stopped)
-            yield ended(usage, _end_of(usage, end), end)
-    if last is not None:
-        gone = replace(read_machine(last.snapshot), state=State.GONE, address=None)
-        yield from _seen(books, gone, sighting.at)
-
-
-def is_young(books: Books, machine_id: str, at: datetime) -> bool:
-    """Whether it was launched so lately that not being listed says nothing about it."""
-    return any(usage.machine == machine_id and at - usage.start < YOUNG for usage in books.open)
-
-
-def _overdue(books: Books, machine_id: str, at: datetime) -> bool:
-    """Whether its own switch must have ended it: then one complete listing is enough."""
-    deadlines = [
-        lease.deadline
-        for usage in books.open
-        if usage.machine == machine_id and (lease := books.leases.get(usage.session or ""))
-    ]
-    return bool(deadlines) and max(deadlines) + PATIENCE * 5 < at
-
-
-def _end_of(usage: Usage, ending: Ending) -> datetime:
-    """Storage ends with the machine, which may be long after the machine's last run."""
-    lasting = _is_storage(usage.provider, usage.kind)
-    return ending.gone_at if lasting and ending.gone_at is not None else ending.at
-
-
-def _uncertain(books: Books, usage: Usage, missed: datetime, *, stopped: bool = False) -> Ending:
-    """No evidence is left: the lease's deadline, or the first look that missed it if sooner.
-
-    The disk of a stopped machine outlives the lease. A machine that was heard of after that
-    moment (another laptop had extended it) ran until then at least.
-    """
-    lease = books.leases.get(usage.session or "")
-    at = missed if lease is None or stopped else min(lease.deadline, missed)
-    if lease is not None and lease.heard is not None and at < lease.heard:
-        by, beat = EndedBy.USER, Evidence.HEARTBEAT
-        return Ending(at=lease.heard, by=by, evidence=beat, reason="last heard of then")
-    return Ending(at=at, by=EndedBy.USER, evidence=Evidence.DEADLINE, reason="not listed any more")
-
-
-def ended(usage: Usage, at: datetime, ending: Ending | None) -> Ended:
-    """That a run ended at `at`, not before it began. No `ending` = gpuctl did it or saw it."""
-    by = ending.by if ending else EndedBy.USER
-    evidence = ending.evidence if ending else Evidence.STATE_REASON
-    end = max(at, usage.start)
-    return Ended(
-        id=f"{usage.id}/ended/{evidence}/{format_time(end)}",
-        usage=usage.id,
-        end=end,
-        ended_by=by,
-        evidence=evidence,
-        reason=ending.reason if ending else None,
-    )
 
 
 def switches(

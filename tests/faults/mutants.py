@@ -190,10 +190,10 @@ def _no_line() -> None:
 
 
 def _absent_is_gone() -> None:
-    from gpuctl.core import sync  # noqa: PLC0415
+    from gpuctl.core import absence  # noqa: PLC0415
 
-    sync.PATIENCE = timedelta()
-    sync.is_young = lambda *_: False
+    absence.PATIENCE = timedelta()
+    absence.is_young = lambda *_: False
 
 
 def _stop_not_finished() -> None:

@@ -8,14 +8,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from gpuctl.core.absence import PATIENCE
 from gpuctl.core.books import Books
+from gpuctl.core.endings import ended
 from gpuctl.core.events import Event, Missed, Usage
 from gpuctl.core.images.making import read_image_order
 from gpuctl.core.images.stored import StoredImage
 from gpuctl.core.kinds import EndedBy, Evidence, Kind
 from gpuctl.core.model import Billable, Ending
 from gpuctl.core.span import format_time
-from gpuctl.core.sync import PATIENCE, ended, usage_id
+from gpuctl.core.sync import usage_id
 
 MARK = "image"
 """The field of a usage record that names its image: `NAME@VERSION`."""
