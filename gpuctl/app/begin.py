@@ -1,5 +1,9 @@
 """Beginning a leg: the claim, the machine, the command; and moving from one machine to the next."""
 
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
+
 from gpuctl.app import App, fates
 from gpuctl.app import leg as legs
 from gpuctl.app.launch import NothingStarted
@@ -55,9 +59,14 @@ def begin(app: App, synced: Synced, job: Job, leg: Leg, actor: Actor) -> Step:
     held = _hold(app, job, leg, actor)
     if isinstance(held, Step):
         return held
-    gone = _gone_before(app, synced, leg)
-    if gone is not None:
-        put(app, job.id, gone)
+    had = _had(app, synced, leg)
+    if had and not _still_up(synced, had):
+        end = _end_of(synced, had)
+        if end is None:
+            # Another one now would be a second machine of this leg.
+            says = f"what became of {held.machine} is not known yet"
+            return Step(State.WAITING, says, again_s=SOON_S)
+        put(app, job.id, Ended(leg.number, end, "interrupted", lost_s=0))
         return Step(State.AGAIN, f"{held.machine} ended before the job began")
     if job.leaving is not None:
         moved = _leave(app, synced, job, leg, actor)
@@ -180,31 +189,56 @@ def _avoided(job: Job) -> tuple[str, ...]:
     return () if before.lost_zone is None else (before.lost_zone,)
 
 
-def _gone_before(app: App, synced: Synced, leg: Leg) -> Ended | None:
-    """The end of a leg whose machine was had, and lost before the command began."""
+class _Had(NamedTuple):
+    """A machine that a leg was given before its command began: the cloud's id, and its lease."""
+
+    machine: str
+    lease: str
+
+
+def _had(app: App, synced: Synced, leg: Leg) -> list[_Had]:
+    """Those that anybody has seen: of the others nothing will ever be known."""
     if leg.claim.existing:
-        return None
+        return []
     first = leg.claims[0].at
     mine = {
         event.id
         for event in app.ledger.events()
         if isinstance(event, Leased) and event.name == leg.claim.machine and event.at >= first
     }
-    had = [
-        outcome.machine
-        for intent in synced.books.intents.values()
-        if intent.lease in mine and intent.verb == "start"
-        for outcome in (synced.books.outcomes.get(intent.id),)
-        if outcome is not None and outcome.result == "done"
-    ]
-    if not had:
-        return None
+    found = []
+    seen = {usage.machine for usage in synced.books.usages} | {str(m.id) for m in synced.machines}
+    for intent in synced.books.intents.values():
+        outcome = synced.books.outcomes.get(intent.id)
+        if intent.lease not in mine or intent.verb != "start" or outcome is None:
+            continue
+        if outcome.result == "done" and outcome.machine is not None and outcome.machine in seen:
+            found.append(_Had(outcome.machine, intent.lease))
+    return found
+
+
+def _still_up(synced: Synced, had: Sequence[_Had]) -> bool:
     alive = {str(machine.id) for machine in synced.machines if fates.is_up(machine)}
-    ends = [u.end for u in synced.books.usages if u.session in mine and u.machine in had]
-    last = max((end for end in ends if end is not None), default=None)
-    if alive & set(had) or last is None or None in ends:
-        return None
-    return Ended(leg.number, last, "interrupted", lost_s=0)
+    return any(one.machine in alive for one in had)
+
+
+def _end_of(synced: Synced, had: Sequence[_Had]) -> datetime | None:
+    """When the last of them ended; None while that is not known of one."""
+    gone = {str(machine.id) for machine in synced.machines if machine.state is MachineState.GONE}
+    last: datetime | None = None
+    for one in had:
+        ends = [
+            usage.end
+            for usage in synced.books.usages
+            if _Had(usage.machine or "", usage.session or "") == one
+        ]
+        if not ends and one.machine in gone:
+            ends = [synced.at]  # It was gone before anybody saw it run.
+        for end in ends or [None]:
+            if end is None:
+                return None
+            last = end if last is None else max(last, end)
+    return last
 
 
 def lacking(app: App, job: Job, actor: Actor) -> str | None:

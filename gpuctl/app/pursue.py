@@ -39,6 +39,13 @@ def step(app: App, job_id: str, actor: Actor) -> Step:
     leg = job.leg
     if job.over is not None:
         return told(job.over)
+    done = next(
+        (one for one in job.legs if one.ended is not None and one.ended.how == "exit"), None
+    )
+    if done is not None and done.begun is not None and done.ended is not None:
+        machine = fates.machine_of(synced, done.begun)
+        up = machine if fates.is_up(machine) else None
+        return finish(app, synced, job, done.begun, done.ended.code or 0, up)
     if leg is None or leg.ended is not None:
         return _next(app, synced, job, actor)
     if leg.begun is None:

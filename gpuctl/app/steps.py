@@ -50,10 +50,13 @@ def give_up(app: App, job: Job, code: int, why: str) -> Step:
 def finish(
     app: App, synced: Synced, job: Job, begun: Begun, code: int, machine: Machine | None
 ) -> Step:
-    """The command ended by itself: so did the job. What was started for it and runs is ended."""
+    """The command ended by itself: so did the job. What was started for it and runs is ended.
+
+    The leg's end is written first and the job's last: who is killed between the two has left
+    a job that is open, and the next look ends its machine.
+    """
     now = app.clock()
-    over = Over(now, code, f"{job.wanted.name} ended with {code}")
-    put(app, job.id, Ended(begun.leg, now, "exit", code=code, lost_s=0), over)
+    put(app, job.id, Ended(begun.leg, now, "exit", code=code, lost_s=0))
     if machine is not None and job.wanted.down:
         end_machine(app, synced, machine)
     for leg in job.legs[begun.leg :]:
@@ -61,6 +64,8 @@ def finish(
         ready = running_named(synced, leg.claim.machine)
         if leg.ended is None and ready is not None and not leg.claim.existing:
             end_machine(app, synced, ready)
+    over = Over(now, code, f"{job.wanted.name} ended with {code}")
+    put(app, job.id, over)
     return told(find(app, job.id).over or over)._replace(machine=machine, remote=begun.remote)
 
 

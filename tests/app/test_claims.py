@@ -153,6 +153,43 @@ def test_a_machine_that_is_lost_before_the_command_began(shop: Shop) -> None:
     assert shop.until(State.RUNNING).machine.name == "vision-2"  # type: ignore[union-attr]
 
 
+def test_what_became_of_a_machine_is_waited_for_before_another_is_had(shop: Shop) -> None:
+    """It is about to go, and nobody knows yet how: the leg has no second one meanwhile."""
+    shop.ask()
+    shop.reach.start_job = broken  # type: ignore[method-assign]
+    with pytest.raises(GpuctlError, match="no such thing"):
+        shop.step()
+    (vm,) = shop.aws.running()
+    vm.visible = shop.clock() + timedelta(minutes=2)
+    del shop.reach.start_job
+    assert shop.step().says == "what became of vision-1 is not known yet"
+    assert len(shop.aws.vms) == 1
+    shop.clock.tick(minutes=3)
+    assert shop.step().state is State.RUNNING
+    assert len(shop.aws.vms) == 1
+
+
+def test_who_is_killed_while_the_job_ends_leaves_it_to_the_next(shop: Shop) -> None:
+    """The leg's end is in the ledger, its machine runs: somebody ends that, and then the job."""
+    shop.ask(down=True)
+    shop.step()
+    shop.clock.tick(hours=1)
+    end, shop.aws.call = shop.aws.call, killed_at_the_end  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt):
+        shop.step()
+    shop.aws.call = end  # type: ignore[method-assign]
+    assert shop.job.legs[0].ended.how == "exit"  # type: ignore[union-attr]
+    assert (shop.job.open, len(shop.aws.running())) == (True, 1)
+    done = shop.step()
+    assert (done.code, shop.aws.running()) == (0, [])
+    assert len(shop.job.legs) == 1
+
+
+def killed_at_the_end(what: str) -> None:
+    if what.startswith("end"):
+        raise KeyboardInterrupt
+
+
 def broken(*_: object) -> None:
     raise GpuctlError("no such thing")
 
