@@ -30,7 +30,7 @@ chapters = st.tuples(
 
 
 @settings(
-    max_examples=100,
+    max_examples=60,
     deadline=None,
     derandomize=True,
     database=None,

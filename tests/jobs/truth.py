@@ -11,6 +11,8 @@ ADDRESS = Decimal("0.005")
 DISK = Decimal("0.08")
 """USD an hour for an address in use, USD a GB and month for gp3: what the sandbox sells at."""
 HOUR, MINIMUM = 3600, 60
+MOMENT = Fraction(DISK) * 100 / (28 * 86_400)
+"""USD: a second of a disk of 100 GB. EC2 makes and deletes it within a second of its machine."""
 
 
 class Machine(NamedTuple):
@@ -44,8 +46,9 @@ def _machine(one: Mapping[str, Any], usd: Decimal) -> Machine:
         f"{lease} ipv4": Fraction(ADDRESS) * billed / HOUR,
     }
     (disk,) = one["volumes"]
-    last = max(end, start + timedelta(seconds=MINIMUM))
-    costs[f"{lease} disk"] = disk["gb"] * Fraction(DISK) * _months(start, last)
+    made, deleted = _moment(disk["created"]), _moment(disk["deleted"])
+    last = max(deleted, made + timedelta(seconds=MINIMUM))
+    costs[f"{lease} disk"] = disk["gb"] * Fraction(DISK) * _months(made, last)
     return Machine(one["id"], one["tags"]["Name"], one["zone"], start, end, free, costs)
 
 
