@@ -40,6 +40,8 @@ class FakeProvider(FakeImages):
         self.account = account
         self.listed: set[tuple[int, int]] = set()
         """(number of a machine, of its run) that a listing of this provider showed running."""
+        self.recounted: set[tuple[int, int]] = set()
+        """The same of runs that it told of once they had ended."""
 
     def offers(self, want: Want) -> Sequence[Offer]:
         self.cloud.call("offers")
@@ -145,8 +147,10 @@ class FakeProvider(FakeImages):
                 provider=self.name,
                 region=self.cloud.broken_region,
             )
-        self.listed |= {(vm.number, len(vm.runs)) for vm in self._shown() if vm.alive}
-        return [self._machine(vm) for vm in self._shown()]
+        shown = self._shown()
+        self.listed |= {(vm.number, len(vm.runs)) for vm in shown if vm.alive}
+        self.recounted |= {(vm.number, len(vm.runs)) for vm in shown if any(self._ran(vm))}
+        return [self._machine(vm) for vm in shown]
 
     def _shown(self) -> list[Vm]:
         return [vm for vm in self.cloud.vms if self.cloud.shown(vm)]
@@ -165,6 +169,7 @@ class FakeProvider(FakeImages):
             state=state,
             launched_at=run.start,
             billed=tuple(self._billed(vm, up=up)),
+            ran=tuple(self._ran(vm)),
             ending=vm.ending if self.cloud.stops or not up else None,
             address=f"203.0.113.{vm.number}" if state is State.RUNNING else None,
             image=order.image,
@@ -176,32 +181,29 @@ class FakeProvider(FakeImages):
         )
 
     def _billed(self, vm: Vm, *, up: bool) -> Iterator[Billable]:
-        disk, run = vm.order.disk, vm.run
-
-        def thing(
-            resource: str, kind: Kind, sku: str, since: datetime, quantity: int = 1
-        ) -> Billable:
-            compute = kind not in (Kind.DISK, Kind.IPV4)
-            market = run.market if compute else Market.ON_DEMAND
-            return Billable(
-                resource=resource,
-                kind=kind,
-                sku=sku,
-                quantity=Decimal(quantity),
-                market=market,
-                since=since,
-            )
-
+        disk, market = vm.order.disk, Market.ON_DEMAND
         if vm.deleted is None and (up or self.cloud.stops):
-            yield thing(f"disk-{vm.number}", Kind.DISK, disk.type, vm.created, disk.gb)
+            named = f"disk-{vm.number}"
+            yield _thing(named, Kind.DISK, disk.type, vm.created, market, disk.gb)
         if up:
-            resource = f"vm-{vm.number}" if self.cloud.stops else vm.native
-            if self.cloud.stops:
-                yield thing(resource, Kind.VCPU, "n1-core", run.start, 8)
-                yield thing(resource, Kind.GPU, "nvidia-tesla-t4", run.start)
-            else:
-                yield thing(resource, Kind.COMPUTE, vm.order.offer.type, run.start)
-            yield thing(f"eni-{vm.number}", Kind.IPV4, "in-use", run.start)
+            yield from self._computing(vm)
+            yield _thing(f"eni-{vm.number}", Kind.IPV4, "in-use", vm.run.start, market)
+
+    def _ran(self, vm: Vm) -> Iterator[Billable]:
+        """The last run's computing, whole: EC2 tells of it at once, Google of a stopped VM."""
+        stopping = self.cloud.stops and self.cloud.state(vm) is State.STOPPING
+        if vm.run.end is not None and not stopping:
+            for part in self._computing(vm):
+                yield changed(part, until=vm.run.end)
+
+    def _computing(self, vm: Vm) -> Iterator[Billable]:
+        since, market = vm.run.start, vm.run.market
+        if self.cloud.stops:
+            resource = f"vm-{vm.number}"
+            yield _thing(resource, Kind.VCPU, "n1-core", since, market, 8)
+            yield _thing(resource, Kind.GPU, "nvidia-tesla-t4", since, market)
+        else:
+            yield _thing(vm.native, Kind.COMPUTE, vm.order.offer.type, since, market)
 
     def ending(self, machine: MachineId) -> Ending | None:
         self.cloud.call("ending")
@@ -355,3 +357,16 @@ class FakeProvider(FakeImages):
 
     def erase(self, footprint: Footprint) -> None:
         """Nothing was made."""
+
+
+def _thing(
+    resource: str, kind: Kind, sku: str, since: datetime, market: Market, quantity: int = 1
+) -> Billable:
+    return Billable(
+        resource=resource,
+        kind=kind,
+        sku=sku,
+        quantity=Decimal(quantity),
+        market=market,
+        since=since,
+    )

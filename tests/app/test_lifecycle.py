@@ -1,7 +1,9 @@
 """Any order of commands, misfortunes and looks: the ledger tells what the clouds did, no more.
 
 The model is the fake clouds' own truth: every run of every machine. What the first laptop was
-ever shown must be in its ledger to the second; neither ledger may hold anything that never was.
+ever shown must be in its ledger to the second: a machine that ran with its disk, one that had
+ended by then with its computing. What a command was shown that died before it wrote it was not
+shown to anybody. Neither ledger may hold anything that never was.
 """
 
 import functools
@@ -21,7 +23,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from gpuctl.app import App
 from gpuctl.app.launch import NothingStarted
 from gpuctl.core.errors import GpuctlError, ListingIncomplete, UnknownOutcome
-from gpuctl.core.events import Event
+from gpuctl.core.events import Event, Usage
 from gpuctl.core.model import Down, Kind, State
 from gpuctl.core.ports import CloudRef
 from gpuctl.ledger import chained
@@ -218,6 +220,7 @@ class Lives(RuleBasedStateMachine):
 
     def tolerant(self, verb: object) -> None:
         """What a user would shrug at passes; anything else is a bug."""
+        before = {ref: (set(p.listed), set(p.recounted)) for ref, p in self.sights()}
         try:
             verb()  # type: ignore[operator]
         except (NothingStarted, UnknownOutcome, ListingIncomplete):
@@ -225,9 +228,26 @@ class Lives(RuleBasedStateMachine):
         except Crash:
             for cloud in self.clouds.values():
                 cloud.crash_after_launch = None
+            for name, provider in self.sights():
+                listed, recounted = before[name]
+                provider.listed &= listed | self.written(name)
+                provider.recounted &= recounted | self.written(name)
         except GpuctlError as error:
             if "no machine runs for" not in error.message:
                 raise
+
+    def sights(self) -> list[tuple[str, FakeProvider]]:
+        """What the first laptop is shown, by cloud."""
+        return [(ref.provider, cloud) for ref, cloud in self.mine.app.clouds.providers.items()]
+
+    def written(self, name: str) -> set[tuple[int, int]]:
+        """Runs whose computing is in the first laptop's ledger: each batch is whole or absent."""
+        told = {(s.provider, s.resource, s.start) for s in self.told(self.mine)}
+        return {
+            (number, run)
+            for (provider, number, run), (stretch, *_) in self.truth().items()
+            if provider == name and (name, stretch.resource, stretch.start) in told
+        }
 
     # -- what must hold
 
@@ -249,7 +269,7 @@ class Lives(RuleBasedStateMachine):
         return [
             Stretch(
                 usage.provider,
-                usage.resource,
+                self.named(usage),
                 usage.start,
                 usage.end,
                 sure=usage.evidence is None or usage.evidence.certain,
@@ -257,6 +277,11 @@ class Lives(RuleBasedStateMachine):
             for usage in desk.books.usages
             if usage.kind in kinds
         ]
+
+    def named(self, usage: Usage) -> str:
+        """A disk that was gone before anybody looked is told by its machine's name."""
+        native, lost, _ = usage.resource.partition("/disk")
+        return f"disk-{self.clouds['aws'].vm(native).number}" if lost else usage.resource
 
     @invariant()
     def nothing_is_told_that_never_was(self) -> None:
@@ -281,10 +306,11 @@ class Lives(RuleBasedStateMachine):
             self.other.sync()
         self.nothing_is_told_that_never_was()
         truth, told = self.truth(), set(self.told(self.mine))
-        for ref, provider in self.mine.app.clouds.providers.items():
-            for number, run in provider.listed:
-                assert set(truth[ref.provider, number, run]) <= told
-                assert set(truth[ref.provider, number, 0]) <= told
+        for name, provider in self.sights():
+            for number, run in provider.listed | provider.recounted:
+                assert set(truth[name, number, run]) <= told
+            for number, _ in provider.listed:
+                assert set(truth[name, number, 0]) <= told
         alive = {s for stretches in truth.values() for s in stretches if s.end is None}
         for desk in (self.mine, self.other):
             assert {s for s in self.told(desk) if s.end is None} == alive
