@@ -1,6 +1,6 @@
 """Intents whose outcome nobody knows: a crash, a lost answer, a closed laptop."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
@@ -10,7 +10,7 @@ from gpuctl.core.books import Books, books
 from gpuctl.core.errors import GpuctlError, LedgerError
 from gpuctl.core.events import Event, Intent, Outcome
 from gpuctl.core.images.making import Making, read_image_order
-from gpuctl.core.kinds import Kind, Market, State
+from gpuctl.core.kinds import Kind, Market
 from gpuctl.core.model import Billable, Down, Machine, Order
 from gpuctl.core.orders import read_order
 from gpuctl.core.ports import CloudRef
@@ -42,7 +42,7 @@ def settle(
     about to start one must not take them for absent.
     """
     settled = False
-    unlisted: list[Machine] = []
+    unlisted = list(_of_settled(known, machines))
     for intent in known.unsettled:
         lease = known.leases.get(intent.lease)
         ref = refs.get((lease.provider, lease.account)) if lease is not None else None
@@ -68,7 +68,20 @@ def settle(
         if outcome is not None:
             note_outcome(app, outcome, taken)
             settled = True
-    return (books(app.ledger.events()), unlisted) if settled else (known, ())
+    return (books(app.ledger.events()), unlisted) if settled else (known, unlisted)
+
+
+def _of_settled(known: Books, machines: Sequence[Machine]) -> Iterator[Machine]:
+    """Machines that ended unseen and whose order is settled: the command that wrote what came of
+    it died before it wrote the machine.
+    """
+    open_ = {intent.lease for intent in known.unsettled if intent.verb == "start"}
+    unseen = {m.lease: m for m in machines if m.ran and str(m.id) not in known.seen}
+    for lease, machine in unseen.items():
+        if lease is not None and lease not in open_ and lease in known.leases:
+            sent = [i for i in known.intents.values() if i.lease == lease and i.verb == "start"]
+            if sent:
+                yield _whole(known, machine, read_order(sent[-1].order))
 
 
 def note_outcome(app: App, outcome: Outcome, facts: Sequence[Event] = ()) -> None:
@@ -91,14 +104,14 @@ def _listed(intent: Intent, machines: Sequence[Machine]) -> Machine | None:
 def _whole(known: Books, machine: Machine, order: Order) -> Machine:
     """A machine whose run ended before any command saw it: what is gone with it ran as long.
 
-    Its address, and with the machine its disk, have no ids any more; the order tells what they
-    were.
+    Its address, and its disk unless that is still on the clock, have no ids any more; the order
+    tells what they were. (EC2 bills no disk of a machine that shuts down for good.)
     """
     run = next((part for part in machine.ran if part.kind in (Kind.COMPUTE, Kind.VCPU)), None)
     if run is None or order.adopt or _was_seen(known, machine, run):
         return machine
     lost = []
-    if machine.state is State.GONE:
+    if not any(part.kind is Kind.DISK for part in machine.billed):
         size, sku = Decimal(order.disk.gb), order.disk.type
         disk = replace(run, kind=Kind.DISK, sku=sku, quantity=size, market=Market.ON_DEMAND)
         lost.append(replace(disk, resource=f"{run.resource}/disk"))

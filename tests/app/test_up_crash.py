@@ -308,6 +308,42 @@ def test_a_machine_that_ended_before_anybody_looked_is_accounted_for_whole(
     ]
 
 
+def test_killed_between_the_outcome_and_the_machine_its_disk_is_accounted_for_all_the_same(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gpuctl.app.launch.note_machine", lambda *_: 1 // 0)
+    with pytest.raises(ZeroDivisionError):
+        desk.up()
+    assert (desk.outcomes, desk.books.usages) == ([("done", None)], ())
+    (machine,) = desk.aws.vms
+    ended = desk.clock.tick(minutes=9)
+    desk.aws.terminate(machine.native)
+    desk.clock.tick(minutes=50)
+    desk.sync()
+    desk.sync()
+    runs = sorted((run.kind, run.sku, run.start, run.end) for run in desk.books.usages)
+    assert runs == [
+        (Kind.COMPUTE, "p3.2xlarge", machine.created, ended),
+        (Kind.DISK, "gp3", machine.created, ended),
+        (Kind.IPV4, "in-use", machine.created, ended),
+    ]
+
+
+def test_a_machine_first_seen_while_it_shuts_down_has_its_disk(desk: Desk) -> None:
+    desk.aws.lost_answers = 50
+    with pytest.raises(UnknownOutcome):
+        desk.up()
+    (machine,) = desk.aws.vms
+    ended = desk.clock.tick(minutes=9)
+    desk.aws.terminate(machine.native)
+    desk.sync()
+    desk.clock.tick(minutes=9)
+    desk.sync()
+    runs = sorted((run.kind, run.sku, run.start, run.end) for run in desk.books.usages)
+    assert (Kind.DISK, "gp3", machine.created, ended) in runs
+    assert len(runs) == 3
+
+
 def test_an_order_that_was_heard_is_waited_for_though_nobody_has_seen_its_machine(
     desk: Desk,
 ) -> None:
