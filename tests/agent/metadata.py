@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -24,11 +25,22 @@ class FakeMetadata:
         self.given = "good"
         self.asked = []
         self.free = threading.Event()
+        self.met = threading.Event()
+        self.first = 0.0, 0.0
+        """When it was first asked: on the steady clock, and on the wall's."""
+        self._lock = threading.Lock()
+
+    def ask(self, what):
+        with self._lock:
+            if not self.asked:
+                self.first = time.monotonic(), time.time()
+            self.asked.append(what)
+        self.met.set()
 
     def handler(fake):  # noqa: N805
         class Handler(BaseHTTPRequestHandler):
             def do_PUT(self):
-                fake.asked.append("token")
+                fake.ask("token")
                 assert self.headers["X-aws-ec2-metadata-token-ttl-seconds"] == "21600"
                 answer = fake.says.get("token", (200, fake.given))
                 if callable(answer):
@@ -37,7 +49,7 @@ class FakeMetadata:
                     self.say(*answer)
 
             def do_GET(self):
-                fake.asked.append(self.path)
+                fake.ask(self.path)
                 path = self.path.partition("?")[0]
                 google = self.headers["Metadata-Flavor"] == "Google"
                 if not google and self.headers["X-aws-ec2-metadata-token"] not in fake.tokens:

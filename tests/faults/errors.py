@@ -260,8 +260,9 @@ def _one(world: World, story: Story, action: str, code: str, times: int, usual: 
         wrong.append("the fault did not happen")
     if code in PASSING and times <= 3 and done.code != 0:
         wrong.append(f"exit {done.code} after a refusal that passes")
-    # What ends something or is waited for is asked for again by the command itself.
-    if sent > BOUND[story.cloud] * (usual + 3) and action not in POLLED:
+    # What is waited for is asked for again by the command itself, and so is what ends a machine.
+    tries = usual + (AGAIN if action in ENDS else 3)
+    if sent > BOUND[story.cloud] * tries and action not in POLLED:
         wrong.append(f"{sent} requests, {usual} without trouble")
     return stage.result(
         f"{story.cloud} {story.name} {action} {code} {how}", [*wrong, *_after(stage)]
@@ -269,6 +270,9 @@ def _one(world: World, story: Story, action: str, code: str, times: int, usual: 
 
 
 PASSING = ("InternalError", "RequestLimitExceeded", "backendError", "rateLimitExceeded")
+ENDS = ("TerminateInstances", "StopInstances", "instances.stop", "instances.delete")
+AGAIN = 24
+"""`down` goes on for two minutes, and waits five seconds in between."""
 POLLED = (
     "DescribeInstances",
     "DescribeVolumes",

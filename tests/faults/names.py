@@ -41,9 +41,9 @@ class Scene:
     def _around(self) -> set[str]:
         """What lies about outside the program's own directories."""
         folder, home = self.world.folder, self.stage.home
-        own = ("guards", "h", "run-")
+        own = ("guards", "h", "run-", "clock.")
         near = {str(p) for p in folder.iterdir() if not p.name.startswith(own)}
-        homely = {str(p) for p in home.iterdir() if not p.name.startswith("run-")}
+        homely = {str(p) for p in home.iterdir() if not p.name.startswith(("run-", "clock."))}
         above = (str(p) for p in folder.parent.iterdir())
         return near | homely | {p for p in above if "outside" in p or "canary" in p}
 

@@ -44,11 +44,10 @@ _STORMS = (
 
 
 def storm(kind: str, percent: int, seed: str) -> Callable[[Call, str], Meets]:
-    """So many of a hundred requests meet with it."""
-    chance = random.Random(seed)
+    """So many of a hundred requests meet with it: the same ones, whatever order they come in."""
 
     def meet(call: Call, body: str) -> Meets:
-        if chance.random() * 100 >= percent:
+        if random.Random(f"{seed} {call}").random() * 100 >= percent:
             return None
         return KINDS[kind](call.cloud, call.action)
 
