@@ -17,7 +17,7 @@ from gpuctl.app.ready import set_up, wait_until_ready
 from gpuctl.app.sync import Synced, note_machine, sync
 from gpuctl.config.template import Template
 from gpuctl.core.absence import PATIENCE, YOUNG
-from gpuctl.core.errors import CannotFill, ListingIncomplete, UsageProblem
+from gpuctl.core.errors import CannotFill, ListingIncomplete, NameTaken, UsageProblem
 from gpuctl.core.events import Intent
 from gpuctl.core.kinds import State
 from gpuctl.core.model import Machine, Offer, Want
@@ -63,6 +63,7 @@ def up(app: App, asked: Asked, confirm: Callable[[Plan], bool]) -> Up:
     ref = app.clouds.of(asked.template.provider, asked.project)
     until = None if asked.wait is None else app.clock() + asked.wait
     confirm = _asked_once(confirm)
+    taken = False
     while True:
         synced, offers, want = _look(app, asked, ref)
         running = _running(synced, asked)
@@ -76,6 +77,11 @@ def up(app: App, asked: Asked, confirm: Callable[[Plan], bool]) -> Up:
             return _try_offers(app, asked, confirm, (synced, offers, want, ref))
         except Overtaken as other:
             app.progress.note(f"{other.message}; looking again")
+        except NameTaken as error:
+            if taken:
+                raise  # it is not one of ours, or it would have been found
+            taken = True
+            app.progress.note(f"{error.message}; looking again")
         except NothingStarted as error:
             if until is None or app.clock() >= until:
                 raise

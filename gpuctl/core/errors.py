@@ -57,6 +57,10 @@ class InvalidRequest(GpuctlError):
     exit_code = 2
 
 
+class NameTaken(InvalidRequest):
+    """Look again: a machine of that name was started since the clouds were asked."""
+
+
 class NotFound(GpuctlError):
     """Look at `gpuctl ps`: no such machine, project, image or template."""
 

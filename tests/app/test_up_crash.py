@@ -7,10 +7,10 @@ import pytest
 
 from gpuctl.app.plan import Plan
 from gpuctl.app.settle import note_outcome, outcome_of
-from gpuctl.core.errors import Denied, LedgerError, UnknownOutcome
+from gpuctl.core.errors import Denied, LedgerError, NameTaken, UnknownOutcome
 from gpuctl.core.events import Intent, Switch, Usage
 from gpuctl.core.kinds import EndedBy, Evidence, Kind, State
-from gpuctl.core.model import Down, Ending
+from gpuctl.core.model import Down, Ending, Machine, Order
 from gpuctl.core.ports import CloudRef
 from tests.app.conftest import ACME, BOREALIS, Desk
 from tests.changed import changed
@@ -97,6 +97,37 @@ def test_of_two_at_once_one_starts_a_machine_and_the_other_finds_it(
     assert found.existed
     assert len(desk.aws.vms) == 1
     assert desk.outcomes == [("done", None), ("failed", "overtaken")]
+
+
+def test_a_name_that_was_taken_since_the_clouds_were_asked_is_looked_for_again(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    provider = desk.app.clouds.connect(CloudRef("aws"))
+    start = provider.start
+
+    def too_late(order: Order) -> Machine:
+        monkeypatch.setattr(provider, "start", start)
+        desk.machine(name="box", detach=True)
+        raise NameTaken("box exists already and is not of this lease")
+
+    monkeypatch.setattr(provider, "start", too_late)
+    assert desk.up(name="box", detach=True).existed
+    assert len(desk.aws.vms) == 1
+
+
+def test_a_name_that_somebody_else_has_taken_is_refused(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Order] = []
+
+    def taken(order: Order) -> Machine:
+        asked.append(order)
+        raise NameTaken("box exists already and is not of this lease")
+
+    monkeypatch.setattr(desk.app.clouds.connect(CloudRef("aws")), "start", taken)
+    with pytest.raises(NameTaken):
+        desk.up(name="box", detach=True)
+    assert len(asked) == 2
 
 
 def test_who_was_overtaken_by_one_that_was_refused_starts_all_the_same(desk: Desk) -> None:

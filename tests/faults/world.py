@@ -154,6 +154,8 @@ class World:
 
     folder: Path
     clock: SandboxClock = field(init=False)
+    at_once: int = 1
+    """How many commands wait side by side: each moves the clock by its share."""
 
     def __post_init__(self) -> None:
         self.clock = SandboxClock(on_change=self._write_clock)
@@ -208,7 +210,7 @@ class World:
             with line:
                 told = line.recv(64)
                 if told.strip():
-                    self.clock.advance(timedelta(seconds=float(told)))
+                    self.clock.advance(timedelta(seconds=float(told)) / self.at_once)
                     line.sendall(b"ok\n")
 
         def serve() -> None:

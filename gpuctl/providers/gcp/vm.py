@@ -6,7 +6,14 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
-from gpuctl.core.errors import Busy, GpuctlError, InvalidRequest, NotFound, UnknownOutcome
+from gpuctl.core.errors import (
+    Busy,
+    GpuctlError,
+    InvalidRequest,
+    NameTaken,
+    NotFound,
+    UnknownOutcome,
+)
 from gpuctl.core.kinds import State
 from gpuctl.core.model import Order
 from gpuctl.core.ports import Clock, NewId, Sleep
@@ -106,7 +113,7 @@ class Vms:
             if vm is not None and (vm.get("labels") or {}).get(LEASE) == order.lease:
                 return self._checked(order, vm)
             if vm is not None:
-                raise InvalidRequest(f"{name} exists already and is not of this lease")
+                raise NameTaken(f"{name} exists already and is not of this lease")
         if refusal is None:
             raise UnknownOutcome(f"{doing}: accepted, and gone again", hint="gpuctl ps")
         raise self._refused(refusal, doing, name)
@@ -124,7 +131,7 @@ class Vms:
             if labels.get(LEASE) == order.lease:
                 return vm
             whose = labels.get(PROJECT, "").replace("__", "/") or "nobody gpuctl knows"
-            raise InvalidRequest(
+            raise NameTaken(
                 f"{name} is already running, for {whose}",
                 hint=f"gpuctl switch {name} {order.project}, or gpuctl down {name}",
             )
