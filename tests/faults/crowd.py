@@ -8,6 +8,9 @@ from tests.faults import judge
 from tests.faults.cases import Result, Row, Stage
 from tests.faults.world import PROJECT, World
 
+_SPOT_G = "L-3819A6DF"
+"""The quota that all of them count against: what is too much is not the question here."""
+
 
 def _ups(stage: Stage, names: list[str | None]) -> list[str]:
     """All of them at the same moment; every one must end, and well."""
@@ -57,6 +60,7 @@ def one_round(
         {"name": "box", "none": None, "each": f"box-{n}"}[same] for n in range(number)
     ]
     stage = Stage(world, cloud, mutant)
+    world.aws.control("quota", code=_SPOT_G, vcpus=8 * number)
     stage.well("ps")
     wrong = _ups(stage, names)
     world.pass_time(minutes=2)
