@@ -4,8 +4,7 @@ import re
 from datetime import UTC, datetime
 
 _PROJECT = r"[a-z0-9][a-z0-9-]{0,29}/[a-z0-9][a-z0-9-]{0,29}\Z"
-_MACHINE = r"[a-z][a-z0-9-]{0,39}\Z"
-_GIVEN = r"[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?\Z"
+_LABEL = r"[a-z](?:[a-z0-9-]*[a-z0-9])?\Z"
 _USER = r"[a-z_][a-z0-9_-]{0,31}\Z"
 
 
@@ -21,19 +20,18 @@ def project_name(text: str) -> str:
 
 def machine_name(text: str) -> str:
     """A machine's name, also a legal Google instance name and ssh Host, or ValueError."""
-    if not re.match(_MACHINE, text) or text.endswith("-"):
-        raise ValueError(
-            f"{text!r} is not a machine name: 1 to 40 of a-z, 0-9 and -, "
-            "starting with a letter, not ending with -"
-        )
-    return text
+    return _label(text, "a machine name", 40)
 
 
 def given_name(text: str) -> str:
     """The name of a VM that gpuctl did not name, as long as Google lets it be; or ValueError."""
-    if not re.match(_GIVEN, text):
+    return _label(text, "the name of a machine", 63)
+
+
+def _label(text: str, what: str, longest: int) -> str:
+    if len(text) > longest or not re.match(_LABEL, text):
         raise ValueError(
-            f"{text!r} is not the name of a machine: 1 to 63 of a-z, 0-9 and -, "
+            f"{text!r} is not {what}: 1 to {longest} of a-z, 0-9 and -, "
             "starting with a letter, not ending with -"
         )
     return text

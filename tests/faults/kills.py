@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from tests.faults import judge
 from tests.faults.cases import Clean, Result, Row, Stage, Story, clean, recover, stories
 from tests.faults.proxy import PHASES, Call, Plan
-from tests.faults.world import World
+from tests.faults.world import Done, World
 
 LAGS = (0, 1, 5)
 _PS = ("ps",)
@@ -25,19 +25,27 @@ def killed_at_call(
 ) -> Result:
     """One kill (or one lost connection) at one call."""
     case = f"{story.cloud} {story.name} {phase} {call} lag {lag}, then {again[0]}"
-    for _ in range(3):  # a run may ask a question less often than the clean one
-        stage = Stage(world, story.cloud, mutant)
-        story.before(stage)
-        _lag(world, story.cloud, lag)
-        done = stage.run(*story.argv, plan=Plan(call, phase))
-        if done.fired:
-            break
-    else:
+    stage, done = _struck(world, story, Plan(call, phase), lag, mutant)
+    if not done.fired:
         return stage.result(case, ["the fault did not happen"])
     if phase != "drop" and done.code != -9:
         return stage.result(case, [f"not killed: {done.code}"])
     recover(stage, again)
     return stage.result(case, ended(stage, story.most, over=over))
+
+
+def _struck(
+    world: World, story: Story, plan: Plan, lag: int, mutant: str | None = None
+) -> tuple[Stage, Done]:
+    """The story, struck as planned. A run may ask a question less often than the clean one did."""
+    for _ in range(3):
+        stage = Stage(world, story.cloud, mutant)
+        story.before(stage)
+        _lag(world, story.cloud, lag)
+        done = stage.run(*story.argv, plan=plan)
+        if done.fired:
+            break
+    return stage, done
 
 
 def killed_at_step(
@@ -148,16 +156,11 @@ def double(world: World, full: bool, seed: int) -> Iterator[Result]:
 
 
 def _twice(world: World, story: Story, plan: Clean, chance: random.Random) -> Result:
-    for _ in range(3):
-        stage = Stage(world, story.cloud)
-        story.before(stage)
-        _lag(world, story.cloud, chance.choice(LAGS))
-        call, phase = _point(plan, chance)
-        done = stage.run(*story.argv, plan=Plan(call, phase))
-        case = f"{story.cloud} {story.name} {phase} {call}, then"
-        if done.fired:
-            break
-    else:
+    lag = chance.choice(LAGS)
+    call, phase = _point(plan, chance)
+    stage, done = _struck(world, story, Plan(call, phase), lag)
+    case = f"{story.cloud} {story.name} {phase} {call}, then"
+    if not done.fired:
         return stage.result(case, ["the first fault did not happen"])
     world.pass_time(seconds=20)
     again = _again(story, chance)
