@@ -15,7 +15,7 @@ def doctor(session: Session) -> int:
     from gpuctl.app.doctor import doctor as verb
     from gpuctl.cli import timer
 
-    sections = verb(session.app, [timer.check(session)])
+    sections = verb(session.app, timer.checks(session))
     checks = [(section.name, check) for section in sections for check in section.checks]
     failed = sum(check.ok is False for _, check in checks)
     warned = sum(check.ok is None for _, check in checks)

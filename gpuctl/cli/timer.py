@@ -78,23 +78,37 @@ def uninstall(session: Session, chore: "Chore") -> int:
     return 0
 
 
-def check(session: Session) -> "Check":
-    """A line for `doctor`."""
+def checks(session: Session) -> "Sequence[Check]":
+    """Lines for `doctor`: what this computer does by itself, and what it had better do."""
+    from gpuctl.app.pursue import open_jobs
+    from gpuctl.wiring.timers import AUDIT, WATCH
+
+    forgotten = "nothing looks for forgotten machines by itself"
+    try:
+        count = len(open_jobs(session.app))
+    except GpuctlError:  # The ledger has a line of its own.
+        count = 0
+    alone = f"{count} open {'job' if count == 1 else 'jobs'}: resumed only while a gpuctl is open"
+    return (
+        _check(session, "timer", AUDIT, forgotten),
+        _check(session, "watch", WATCH, alone if count else None),
+    )
+
+
+def _check(session: Session, name: str, chore: "Chore", lacking: str | None) -> "Check":
+    """Whether the timer is there; without one, what is `lacking` is a warning."""
     from gpuctl.core.model import Check
     from gpuctl.wiring import timers
 
     try:
-        timer = timers.status(place_of(session))
+        timer = timers.status(place_of(session), chore)
     except GpuctlError as error:
-        return Check(name="timer", ok=None, says=error.message)
+        return Check(name=name, ok=None, says=error.message)
     if timer is not None:
-        return Check(name="timer", ok=True, says=f"{timer.kind}: {', '.join(timer.where)}")
-    return Check(
-        name="timer",
-        ok=None,
-        says="nothing looks for forgotten machines by itself",
-        fix="gpuctl audit --install-timer",
-    )
+        return Check(name=name, ok=True, says=f"{timer.kind}: {', '.join(timer.where)}")
+    if lacking is None:
+        return Check(name=name, ok=True, says="no job is open, and none would be resumed by itself")
+    return Check(name=name, ok=None, says=lacking, fix=f"gpuctl {chore.name} --install-timer")
 
 
 def place_of(session: Session) -> "Place":

@@ -1,5 +1,6 @@
 """`watch --install-timer`: the line that a computer of one's own keeps, and what it really does."""
 
+import json
 import shlex
 import stat
 import subprocess
@@ -8,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.desk import Desk
+from gpuctl.core.jobs import Wanted, note
+from tests.cli.desk import NOW, Desk
 
 CRONTAB = """\
 #!/bin/sh
@@ -101,3 +103,31 @@ def test_variables_that_a_timer_lacks_are_named(at: Desk) -> None:
     told = at("watch", "--install-timer", WANDB_API_KEY="SECRET", AWS_PROFILE="work")
     assert "[run] env names WANDB_API_KEY, which a timer does not have" in told.stderr
     assert "SECRET" not in told.output + tab(at)
+
+
+def test_doctor_warns_of_a_job_that_nothing_would_resume(at: Desk) -> None:
+    def line() -> tuple[bool | None, str, str | None]:
+        checks = json.loads(at("doctor", "--json").stdout)["checks"]
+        found = next(check for check in checks if check["name"] == "here.watch")
+        return found["ok"], found["says"], found["fix"]
+
+    idle = (True, "no job is open, and none would be resumed by itself", None)
+    assert line() == idle
+    wanted = Wanted(
+        name="train",
+        project="acme/vision",
+        template="saved",
+        argv=("python", "train.py"),
+        directory="work/vision",
+        host="anna",
+        tree="/tree",
+        resume=True,
+    )
+    at.ledger.append([note("01J", wanted, NOW)])
+    assert line() == (
+        None,
+        "1 open job: resumed only while a gpuctl is open",
+        "gpuctl watch --install-timer",
+    )
+    at.ok("watch", "--install-timer")
+    assert line() == (True, "cron: crontab", None)
