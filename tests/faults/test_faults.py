@@ -69,7 +69,9 @@ def test_the_promise_is_kept(swept, row):
 
 
 def _hidden(secret: str) -> str:
-    return urlencode({"UserData": base64.b64encode(gzip.compress(secret.encode(), mtime=0)).decode()})
+    return urlencode(
+        {"UserData": base64.b64encode(gzip.compress(secret.encode(), mtime=0)).decode()}
+    )
 
 
 _RULE = "IpPermissions.1.IpRanges.1.CidrIp"
