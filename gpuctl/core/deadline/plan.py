@@ -11,16 +11,16 @@ from functools import lru_cache
 from math import exp
 from typing import NamedTuple
 
-from gpuctl.core.deadline.regimes import FLAPPING, REGIMES, SETTLING, searched
+from gpuctl.core.deadline.regimes import FLAPPING, REGIMES, SETTLING, another, searched
 
 STEPS = 60
 """Beyond these many steps from the deadline, slack counts in proportion to the time left: further
 tables decide alike (measured), and cost time."""
 LEAST_STEP = 0.2
 """Hours. Shorter steps decide alike (measured)."""
-AGES = (0.0, 0.25, 0.6, 1.5, 4.0)
+AGES = (0.0, 0.3, 1.0, 3.0)
 """Hours at which the classes of age begin; the last has no end."""
-_MIDDLES = (0.125, 0.425, 1.05, 2.75, 8.0)
+_MIDDLES = (0.15, 0.65, 2.0, 7.0)
 _NEVER = 1e3
 """Costs more than any job here, in hours of on-demand: what is not safe."""
 _MOST = 2.0
@@ -43,10 +43,11 @@ def plans(price: float, overhead: float, zones: int) -> tuple[Plan, ...]:
     """One plan a regime; `price` as a share of on-demand, `overhead` in hours."""
     step = max(LEAST_STEP, overhead / 2)
     faster = searched(zones)
-    return tuple(
-        _solve(price, overhead, step, _chances(ends, 1.0, step), _chances(comes, faster, step))
-        for ends, comes in REGIMES
-    )
+    made = []
+    for regime in REGIMES:
+        on, off = _chances(regime[0], 1.0, step), _chances(regime[1], faster, step)
+        made.append(_solve(price, overhead, step, on, off, another(regime, zones)))
+    return tuple(made)
 
 
 def value(rows: Sequence[Row], age: float, slack: float) -> float:
@@ -90,8 +91,12 @@ def _solve(
     step: float,
     on: Sequence[_Chances],
     off: Sequence[_Chances],
+    elsewhere: float,
 ) -> Plan:
-    """Backwards from the deadline. Index of each row: slack in steps, from none to all of it."""
+    """Backwards from the deadline. Index of each row: slack in steps, from none to all of it.
+
+    `elsewhere` is the chance that spot which is lost is there in another zone at once.
+    """
     whole = int(overhead / step + 1e-9)
     part = overhead / step - whole
     least = whole + (part > 1e-9)  # noqa: PLR2004 - rounding
@@ -120,10 +125,12 @@ def _solve(
     moves: list[list[Row]] = [[[0.0]] * len(AGES)]
     for left in range(1, STEPS + 1):
         # On on-demand, `gone` is without and `there` with spot in sight.
-        now_spot = [stepped(spot, at, on[at], idle[0], price * step) for at in classes]
+        again = _safe(started(spot[0], left), 2 * least)
+        lost = [a + elsewhere * (min(a, b) - a) for a, b in zip(idle[0], again, strict=True)]
+        now_spot = [stepped(spot, at, on[at], lost, price * step) for at in classes]
         now_gone = [stepped(gone, at, off[at], there[0], step) for at in classes]
         keep = [stepped(there, at, on[at], gone[0], step) for at in classes]
-        found = list(map(min, _safe(started(spot[0], left), 2 * least), started(there[0], left)))
+        found = list(map(min, again, started(there[0], left)))
         moved = [_safe(started(row, left), 2 * least) for row in now_spot]
         begun = [started(row, left) for row in now_gone]
         waited = [

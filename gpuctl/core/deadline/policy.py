@@ -5,20 +5,18 @@ nothing is begun that would pass that moment (`safety`). Then the cost: what it 
 move to spot, or to a cheaper zone, averaged over what the market may be like (`plan`, `regimes`).
 """
 
-from math import exp
-
-from gpuctl.core.deadline.memory import HOUR, Memory, learn
+from gpuctl.core.deadline.memory import HOUR, Memory, Spell, learn
 from gpuctl.core.deadline.plan import STEPS, plans, value
 from gpuctl.core.deadline.regimes import mean_stay, weights
 from gpuctl.core.deadline.safety import may_start_spot, may_wait, must_leave_idle
 from gpuctl.core.deadline.view import IDLE, ON_DEMAND, Decision, Observation, Place, Why
 
-_PRICES = 20
-"""Prices are planned with to a twentieth of on-demand: finer ones decide alike."""
-_ASKED = 0.2
-"""How much dearer a zone counts that has just refused…"""
-_ASKED_HOURS = 1.0
-"""…and after how many hours a third of that is left."""
+_PRICES = 10
+"""Prices are planned with to a tenth of on-demand: finer ones decide alike (measured)."""
+_FOUND_AT = (0.25, 0.75)
+"""Spot that is found where there was none `u` hours ago came any time since: two shares of `u`."""
+_LEAST = 0.01
+"""Hours of on-demand that it must be expected to save to leave on-demand."""
 _ASK_AGAIN = 1.0
 """Hours before a cheaper zone is asked again while another one is held."""
 _CHEAPER = 0.02
@@ -51,14 +49,16 @@ def _sure(view: Observation, slack: int) -> bool:
 
 
 def _zones(view: Observation, memory: Memory) -> list[Place]:
-    """The zones worth asking, best first: cheap, and not just asked."""
-    if view.available is not None:
-        found = [zone for zone, there in enumerate(view.available) if there]
-        return sorted(found, key=view.prices.__getitem__)
+    """The zones worth asking, best first: cheap, and likely to keep what they give."""
+    overhead = view.job.overhead / HOUR
 
     def rank(zone: Place) -> float:
-        return view.prices[zone] + _ASKED * exp(-memory.absent(zone) / _ASKED_HOURS)
+        price = view.prices[zone]
+        # Each stay ends with a start elsewhere: its time is paid, and is missing.
+        return price + overhead / mean_stay(weights(memory.zones[zone].logs)) * (1 + price)
 
+    if view.available is not None:
+        return sorted((zone for zone, there in enumerate(view.available) if there), key=rank)
     return sorted(
         (z for z, price in enumerate(view.prices) if price < 1 and z != view.lost), key=rank
     )
@@ -67,23 +67,30 @@ def _zones(view: Observation, memory: Memory) -> list[Place]:
 def _holding(view: Observation, memory: Memory, slack: int) -> Decision:
     """Spot is kept until it is taken back, unless a cheaper zone can be had and pays for a move."""
     hold = Decision(view.held, Why.HOLD, memory)
-    prices = view.prices
+    prices, overhead = view.prices, view.job.overhead / HOUR
     here = prices[view.held]
     if view.starting or min(prices) >= here - _CHEAPER or slack < 2 * view.job.overhead:
         return hold
-    stay = min(mean_stay(weights(memory.logs)), view.work_left / HOUR)
-    pays = view.job.overhead / HOUR / stay if stay else 1.0
+    stay = min(mean_stay(weights(memory.zones[view.held].logs)), view.work_left / HOUR)
+
+    def saves(zone: Place) -> float:
+        return (here - prices[zone]) * stay - overhead * prices[zone]
+
     zones = [
         zone
         for zone, price in enumerate(prices)
-        if here - price > max(_CHEAPER, pays)
-        and (memory.absent(zone) >= _ASK_AGAIN if view.available is None else view.available[zone])
+        if here - price > _CHEAPER
+        and saves(zone) > 0
+        and (
+            memory.zones[zone].absent >= _ASK_AGAIN
+            if view.available is None
+            else view.available[zone]
+        )
     ]
     if not zones:
         return hold
     zones.sort(key=prices.__getitem__)
-    saves = (here - prices[zones[0]]) * stay - view.job.overhead / HOUR
-    return Decision(zones[0], Why.CHEAPER, memory, tuple(zones[1:]), saves)
+    return Decision(zones[0], Why.CHEAPER, memory, tuple(zones[1:]), saves(zones[0]))
 
 
 def _on_demand(view: Observation, memory: Memory, slack: int, zones: list[Place]) -> Decision:
@@ -93,18 +100,21 @@ def _on_demand(view: Observation, memory: Memory, slack: int, zones: list[Place]
     """
     if not may_start_spot(view, slack):
         return Decision(ON_DEMAND, Why.SAFETY, memory)
-    likely = weights(memory.logs)
-    worth = []
-    best = 0.0
-    for zone in zones:
-        age = memory.age if view.available is not None else memory.absent(zone) / 2
-        saves = _saves(view, likely, slack, view.prices[zone], age, moves=True)
-        if saves > 0:
-            worth.append(zone)
-            best = max(best, saves)
+    saved = {zone: _moved(view, memory.zones[zone], slack, view.prices[zone]) for zone in zones}
+    worth = [zone for zone in zones if saved[zone] > _LEAST]
     if worth:
+        best = max(saved[zone] for zone in worth)
         return Decision(worth[0], Why.TAKE, memory, tuple(worth[1:]), best)
     return Decision(ON_DEMAND, Why.STAY, memory)
+
+
+def _moved(view: Observation, zone: Spell, slack: int, price: float) -> float:
+    """Hours of on-demand expected to be saved by a move to spot in that zone, if it has any."""
+    ages = [zone.age]
+    if view.available is None:
+        ages = [share * zone.absent for share in _FOUND_AT]
+    likely = weights(zone.logs)
+    return sum(_saves(view, likely, slack, price, age, moves=True) for age in ages) / len(ages)
 
 
 def _idle(view: Observation, memory: Memory, slack: int, zones: list[Place]) -> Decision:
@@ -112,11 +122,15 @@ def _idle(view: Observation, memory: Memory, slack: int, zones: list[Place]) -> 
     if not may_start_spot(view, slack) and not _sure(view, slack):
         zones = []
     first = tuple(zones[1:])
-    if zones and (view.available is not None or memory.on is None):
+    away = memory.away
+    if zones and (view.available is not None or away is None):
         return Decision(zones[0], Why.TAKE, memory, first)
-    price = min(view.prices, default=1.0)
-    away = memory.age + memory.unseen
-    saves = _saves(view, weights(memory.logs), slack, price, away, moves=False)
+    saves = 0.0
+    if view.prices:
+        cheapest = min(range(len(view.prices)), key=view.prices.__getitem__)
+        likely = weights(memory.zones[cheapest].logs)
+        price = view.prices[cheapest]
+        saves = _saves(view, likely, slack, price, away or 0.0, moves=False)
     if saves > 0 and may_wait(view, slack):
         if zones:
             return Decision(zones[0], Why.TAKE, memory, first, saves)

@@ -13,12 +13,12 @@ FLAPPING = 0.5
 """What the young have in common in every market: half of them end before they are an hour old."""
 SETTLING = 0.35
 """Hours after which a stretch begins to settle; spot was probed every ten minutes."""
-REGIMES = ((1.0, 0.03), (0.17, 0.17), (0.03, 1.0))
-"""(spot ends, spot comes) per hour in a tight, a middling and a calm market. The product of both
-is the same: where spot lasts, it also comes back soon."""
+REGIMES = ((1.0, 0.03), (0.3, 0.12), (0.05, 0.4))
+"""(spot ends, spot comes) per hour in a tight, a middling and a calm market: where spot lasts, it
+also comes back soon."""
 FORGETTING = 0.03
 """Share of what was learnt that an hour takes away: markets change within two days."""
-DOUBT = 0.05
+DOUBT = 0.3
 """Weight that the even prior keeps whatever was learnt, as a market may turn."""
 
 Logs = tuple[float, ...]
@@ -35,14 +35,23 @@ def searched(zones: int) -> float:
     return float(zones**0.5)
 
 
+def another(regime: tuple[float, float], zones: int) -> float:
+    """The chance that one of the other zones has spot when one zone's is taken back.
+
+    For the same reason they count half.
+    """
+    ends, comes = regime
+    return 1 - float((ends / (ends + comes)) ** ((zones - 1) / 2))
+
+
 def after_on(logs: Logs, hours: float) -> Logs:
     """Spot was held (or seen) for that long. What all regimes have in common is left out."""
     return tuple([log - rate[0] * hours for log, rate in zip(logs, REGIMES, strict=True)])
 
 
-def after_off(logs: Logs, hours: float, faster: float) -> Logs:
+def after_off(logs: Logs, hours: float) -> Logs:
     """There was no spot for that long."""
-    return tuple([log - rate[1] * faster * hours for log, rate in zip(logs, REGIMES, strict=True)])
+    return tuple([log - rate[1] * hours for log, rate in zip(logs, REGIMES, strict=True)])
 
 
 def after_loss(logs: Logs, age: float) -> Logs:
@@ -51,12 +60,10 @@ def after_loss(logs: Logs, age: float) -> Logs:
     return tuple([old + log(young + rate[0]) for old, rate in zip(logs, REGIMES, strict=True)])
 
 
-def after_find(logs: Logs, age: float, faster: float) -> Logs:
+def after_find(logs: Logs, age: float) -> Logs:
     """Spot came after `age` hours without."""
     young = FLAPPING / (age + SETTLING)
-    return tuple(
-        [old + log(faster * (young + rate[1])) for old, rate in zip(logs, REGIMES, strict=True)]
-    )
+    return tuple([old + log(young + rate[1]) for old, rate in zip(logs, REGIMES, strict=True)])
 
 
 def forgotten(logs: Logs, hours: float) -> Logs:

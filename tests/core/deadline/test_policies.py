@@ -117,6 +117,24 @@ def test_recorded_traces_are_met_by_every_policy(zones, deadline_h):
     assert results["gpuctl"].mean_cost_ratio <= 1
 
 
+@pytest.mark.skipif(not TRACES.exists(), reason="the recorded traces are not at hand")
+@pytest.mark.parametrize(
+    ("zones", "sees_all", "share"), [("us-east-1d", True, 0.8), ("us-east-2", False, 0.4)]
+)
+def test_it_leaves_much_less_on_the_table_than_the_published_rule(zones, sees_all, share):
+    """Over all beginnings and deadlines it is half as far from the optimum (docs/deadlines.md)."""
+    market = recorded(zones)
+    above = dict.fromkeys(("uniform-progress", "gpuctl"), 0)
+    for deadline_h in (56, 72):
+        asked = job(market, 48, deadline_h)
+        named = [(name, POLICIES[name]) for name in above]
+        for one in compare(
+            asked, market, first_intervals(asked, market, 12), named, sees_all=sees_all
+        ):
+            above[one.policy] += one.gap_to_optimum
+    assert above["gpuctl"] < share * above["uniform-progress"]
+
+
 def test_jobs_begin_evenly_spaced_and_another_seed_shifts_them():
     market = Market(("a",), 3600, [(True,)] * 100, [(1,)] * 100, [(0.5,)] * 100, 2)
     asked = job(market, 8, 10)
