@@ -1,7 +1,8 @@
 """`switch`, `assign`, `split`, `adjust`: whose a cost is."""
 
+import re
 from datetime import datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 
 import click
 
@@ -9,6 +10,8 @@ from gpuctl.cli.command import command
 from gpuctl.cli.completions import machines, projects
 from gpuctl.cli.session import Session
 from gpuctl.core.errors import UsageProblem
+
+_NUMBER = r"[+-]?[0-9]{1,9}(\.[0-9]{1,20})?"
 
 
 @click.command()
@@ -19,9 +22,15 @@ from gpuctl.core.errors import UsageProblem
 def switch(session: Session, name: str, project: str, at: str | None) -> int:
     """From now on a machine, with its disk and address, runs for another project."""
     from gpuctl.app.attribute import switch as verb
+    from gpuctl.core.span import format_time
 
-    events = verb(session.app, name, project, _moment(at) or session.now())
-    click.echo(f"{len(events)} resources of {name} run for {project}", err=True)
+    since = _moment(at) or session.now()
+    events = verb(session.app, name, project, since)
+    if not events:
+        click.echo(f"{name} runs for {project} already: nothing is written", err=True)
+        return 0
+    when = f" from {format_time(since)} on" if at else ""
+    click.echo(f"{len(events)} resources of {name} run for {project}{when}", err=True)
     return 0
 
 
@@ -71,11 +80,14 @@ def split(
     since, until = _moment(start), _moment(end)
     if since is None or until is None or until <= since:
         raise UsageProblem("--to is not after --from")
+    unused = _amount(idle)
+    if unused < 0:
+        raise UsageProblem(f"--idle {idle}: a share is not negative")
     events = verb(
         session.app,
         target,
         _shares(shares),
-        idle=_amount(idle),
+        idle=unused,
         idle_absorbed=idle_to == "absorbed",
         start=since,
         end=until,
@@ -96,7 +108,10 @@ def adjust(session: Session, project: str, amount: str, note: str, at: str | Non
 
     if not note.strip():
         raise UsageProblem("a correction needs its reason", hint='--note "credit for the outage"')
-    fact = verb(session.app, project, _amount(amount), note, _moment(at) or session.now())
+    usd = _amount(amount)
+    if not usd:
+        raise UsageProblem("a correction of nothing", hint="gpuctl adjust PROJECT -1.20 --note …")
+    fact = verb(session.app, project, usd, note, _moment(at) or session.now())
     click.echo(f"{project} {fact.usd:+f} USD: {fact.note}", err=True)
     if closed := _closed_month(session, project, fact.at):
         client = project.partition("/")[0]
@@ -144,10 +159,11 @@ def _shares(pairs: tuple[str, ...]) -> dict[str, Decimal]:
 
 
 def _amount(text: str) -> Decimal:
-    try:
-        amount = Decimal(text.removeprefix("$"))
-    except InvalidOperation:
-        raise UsageProblem(f"{text!r} is not a number such as 1.20") from None
-    if not amount.is_finite():
-        raise UsageProblem(f"{text!r} is not a number such as 1.20")
-    return amount
+    """A number as people write it, and as the ledger can keep it: no exponent, no separators."""
+    bare = text.replace("$", "", 1)
+    if not re.fullmatch(_NUMBER, bare, re.ASCII):
+        raise UsageProblem(
+            f"{text!r} is not a number such as 1.20",
+            hint="digits with a point: at most 9 before it, 20 after it",
+        )
+    return Decimal(bare)

@@ -107,9 +107,10 @@ class ChainedLedger(abc.ABC):
     def append(self, events: Iterable[Event]) -> int:
         """Add what is not there yet, durably, all or nothing; how many were new.
 
-        LedgerError when an id is there already with other content.
+        LedgerError when an id is there already with other content, or when an event could not be
+        read again: nothing could ever take it out.
         """
-        rows = [(event, canonical(event)) for event in events]
+        rows = [(event, self._readable(event)) for event in events]
         if not rows:
             return 0
         with self._writing() as db:
@@ -132,6 +133,18 @@ class ChainedLedger(abc.ABC):
                 )
                 note(db, seq + added, event)
         return added
+
+    def _readable(self, event: Event) -> str:
+        body = canonical(event)
+        try:
+            read_line(body)
+        except RecordError as error:
+            raise LedgerError(
+                f"{self.location}: event {event.id} could not be read again ({error}), "
+                "so nothing is written",
+                hint="the same command with other amounts and words",
+            ) from error
+        return body
 
     def _event(self, seq: int, body: str) -> Event:
         try:

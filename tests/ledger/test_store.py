@@ -264,3 +264,10 @@ def test_amounts_keep_their_digits(ledger):
     })  # fmt: skip
     ledger.append([exact])
     assert ledger.events() == [exact]
+
+
+def test_what_could_not_be_read_again_is_not_written(ledger):
+    ledger.append([fact(0)])
+    with pytest.raises(LedgerError, match=r"event b1 could not be read again \(usd: is a decimal"):
+        ledger.append([fact(1), fact(1, prefix="b")._replace(usd=Decimal("1e400"))])
+    assert ledger.events() == [fact(0)]

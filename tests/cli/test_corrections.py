@@ -1,0 +1,56 @@
+"""`switch`, `split` and `adjust`, typed wrongly too: what is written can always be read again."""
+
+from datetime import timedelta
+
+import pytest
+
+from tests.cli.desk import NOW
+
+PROJECTS = "[client.acme.project.vision]\n[client.borealis.project.nlp]\n"
+SPAN = ("--from", "2026-03-02T08:00:00Z", "--to", "2026-03-02T09:00:00Z")
+
+
+@pytest.fixture
+def rented(desk):
+    """One machine of acme's, an hour old."""
+    desk.user(PROJECTS)
+    desk.machine("vision-1", "acme/vision", NOW - timedelta(hours=1))
+    return desk
+
+
+@pytest.mark.parametrize(
+    ("argv", "says"),
+    [
+        (("split", "vision-1", "acme/vision=1", "--idle", "-4", *SPAN), "--idle -4"),
+        (("split", "vision-1", "acme/vision=1e40", *SPAN), "'1e40' is not a number"),
+        (("adjust", "acme/vision", "1e400", "--note", "x"), "'1e400' is not a number"),
+        (("adjust", "acme/vision", "1" * 31, "--note", "x"), "is not a number"),
+        (("adjust", "acme/vision", "0." + "3" * 31, "--note", "x"), "at most 9 before it, 20"),
+        (("adjust", "acme/vision", "1_0", "--note", "x"), "'1_0' is not a number"),
+        (("adjust", "acme/vision", "٣", "--note", "x"), "is not a number"),
+        (("adjust", "acme/vision", "-0.00", "--note", "x"), "a correction of nothing"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else value[0],
+)
+def test_what_the_ledger_could_not_read_again_is_never_written(rented, argv, says):
+    head = rented.ledger.head
+    assert says in rented.refused(*argv)
+    assert rented.ledger.head == head
+    rented.ok("ledger", "verify")
+
+
+def test_amounts_as_people_write_them(rented):
+    for amount in ("$1.20", "+1.2", "-$0.3", "-.5"):
+        done = rented("adjust", "acme/vision", amount, "--note", "x")
+        assert done.exit_code == (2 if amount == "-.5" else 0), done.output
+    assert rented.json("spend", "--month", "2026-03", "--by", "kind")["total"] == "2.1"
+
+
+def test_switch_says_from_when_on_and_when_nothing_changes(rented):
+    said = rented("switch", "vision-1", "borealis/nlp", "--at", "2026-03-02T08:30:00Z").stderr
+    assert said == "1 resources of vision-1 run for borealis/nlp from 2026-03-02T08:30:00Z on\n"
+    again = rented("switch", "vision-1", "borealis/nlp")
+    assert (again.exit_code, again.stderr) == (
+        0,
+        "vision-1 runs for borealis/nlp already: nothing is written\n",
+    )
