@@ -55,19 +55,24 @@ def _saving(receipt: Receipt) -> str:
 
 
 def _merged(rows: Sequence[dict[str, Any]]) -> Sequence[dict[str, Any]]:
-    """Neighbouring stretches at one rate, as one line."""
+    """Neighbouring stretches at one rate, as one line; a shared stretch took its time once."""
     from fractions import Fraction
 
     merged: dict[tuple[str, ...], dict[str, Any]] = {}
+    timed: set[tuple[str, ...]] = set()
     for row in rows:
         key = tuple(
             str(row[name]) for name in ("kind", "sku", "market", "zone", "rate", "resource")
         )
         known = merged.get(key)
+        stretch = (*key, row["from"], row["to"])
+        again = stretch in timed
+        timed.add(stretch)
         if known is None:
             merged[key] = dict(row)
             continue
-        known["seconds"] = known["seconds"] + row["seconds"]
+        if not again:
+            known["seconds"] = known["seconds"] + row["seconds"]
         for name in ("amount", "cost"):
             if known[name] is not None and row[name] is not None:
                 known[name] = decimal_text(Fraction(known[name]) + Fraction(row[name]))

@@ -26,7 +26,7 @@ KINDS = {
 UNITS = {
     "compute": "h",
     "vcpu": "core-h",
-    "ram": "GB-h",
+    "ram": "GiB-h",
     "gpu": "GPU-h",
     "ipv4": "h",
     "disk": "GB-months",
@@ -37,6 +37,9 @@ UNITS = {
     "egress": "GB",
     "cross-az": "GB",
 }
+
+_GIB_DISKS = ("pd-", "hyperdisk-")
+"""Google's disks are sold by the GiB, AWS's by the GB."""
 
 
 def kind_of(line: StatementLine) -> str:
@@ -55,4 +58,13 @@ def amount_of(line: StatementLine) -> str:
     """`2.222222 h`; empty for what has no unit: an adjustment is not so many of anything."""
     if line.unit is None:
         return ""
-    return f"{decimal_text(line.amount)} {UNITS.get(line.kind, line.unit.value)}"
+    return f"{decimal_text(line.amount)} {unit_of(line)}"
+
+
+def unit_of(line: StatementLine) -> str:
+    """What its amount counts: `h`, `GB-months` on AWS, `GiB-months` of a disk on Google."""
+    if line.unit is None:
+        return ""
+    if line.kind == "disk" and (line.sku or "").startswith(_GIB_DISKS):
+        return "GiB-months"
+    return UNITS.get(line.kind, line.unit.value)

@@ -38,10 +38,10 @@ def section(statement: Statement) -> Section:
 def _spend(statement: Statement, days: Sequence[date], series: Sequence[Series]) -> Figure:
     sums = _by(days, statement)
     top = max(sums, key=lambda when: (sums[when], when))
-    words = (
-        f"{statement.currency} a day before markup. The most was "
-        f"{money(sums[top], statement.currency)}, on {day(top)}."
-    )
+    words = f"{statement.currency} a day before markup."
+    if sums[top] > 0:
+        # Where credits alone are left, the largest of all days is one on which nothing was.
+        words += f" The most was {money(sums[top], statement.currency)}, on {day(top)}."
     return Figure(
         "spend",
         "Cost by day and project",

@@ -17,7 +17,7 @@ from gpuctl.documents.formats import (
     provider,
     short_moment,
 )
-from gpuctl.documents.lines import UNITS, details_of, kind_of
+from gpuctl.documents.lines import details_of, kind_of, unit_of
 from gpuctl.documents.sheet import (
     Block,
     Cell,
@@ -68,7 +68,7 @@ def _lines(name: str, project: ProjectStatement, currency: str) -> Table:
         Row(
             (
                 Cell(plain(kind_of(line)), " · ".join(map(plain, details_of(line)))),
-                Cell(amounts[i], UNITS.get(line.kind, line.unit) if line.unit else ""),
+                Cell(amounts[i], unit_of(line)),
                 Cell("various" if line.unit and line.rate is None else rates[i]),
                 Cell(amount(line.cost, currency)),
             )

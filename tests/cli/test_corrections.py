@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from gpuctl.cli.receipts import _merged
 from tests.cli.desk import NOW
 
 PROJECTS = "[client.acme.project.vision]\n[client.borealis.project.nlp]\n"
@@ -54,3 +55,14 @@ def test_switch_says_from_when_on_and_when_nothing_changes(rented):
         0,
         "vision-1 runs for borealis/nlp already: nothing is written\n",
     )
+
+
+def test_a_receipt_counts_the_time_of_a_shared_stretch_once():
+    half = {
+        "kind": "compute", "sku": "g6.xlarge", "market": "spot", "zone": "us-east-2a",
+        "resource": "i-0abc", "rate": "0.30", "seconds": 3600, "amount": "0.5", "cost": "0.15",
+        "from": "2026-03-02T08:00:00Z", "to": "2026-03-02T09:00:00Z",
+    }  # fmt: skip
+    alone = half | {"from": "2026-03-02T09:00:00Z", "to": "2026-03-02T10:00:00Z", "cost": "0.30"}
+    (line,) = _merged([half, half, alone])
+    assert (line["seconds"], line["amount"], line["cost"]) == (7200, "1.5", "0.6")

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 from gpuctl.core.kinds import Kind, Market, Unit
 from gpuctl.core.statement import StatementLine
-from gpuctl.documents.lines import KINDS, UNITS, amount_of, details_of, kind_of
+from gpuctl.documents.lines import KINDS, UNITS, amount_of, details_of, kind_of, unit_of
 
 
 def line(kind, sku=None, market=Market.ON_DEMAND, unit=Unit.MONTH, note=None):
@@ -33,3 +33,10 @@ def test_amounts_have_the_units_of_their_kind():
     assert amount_of(line("disk")) == "2.5 GB-months"
     assert amount_of(line("odd")) == "2.5 month"
     assert amount_of(line("adjust", unit=None)) == ""
+
+
+def test_google_counts_in_gib():
+    assert amount_of(line("disk", "pd-balanced")) == "2.5 GiB-months"
+    assert amount_of(line("disk", "hyperdisk-balanced")) == "2.5 GiB-months"
+    assert amount_of(line("ram", "n1-ram", unit=Unit.HOUR)) == "2.5 GiB-h"
+    assert unit_of(line("adjust", unit=None)) == ""

@@ -8,11 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpuctl.core.statement import PriceStep
+from gpuctl.core.statement import DaySpend, PriceStep
 from gpuctl.documents import charts, formats, price_sheet
 from gpuctl.documents.axes import Scale, bars, sums
 from gpuctl.documents.charts import Series, Stay
 from gpuctl.documents.drawing import PAPER_STYLE, inline, standalone
+from gpuctl.documents.period_sheet import section
+from gpuctl.documents.sheet import Figure
 from gpuctl.documents.statement_sheet import sheet
 from tests.documents.statements import _project, march, run, statement
 
@@ -196,3 +198,19 @@ def test_words_for_time_and_things() -> None:
     assert formats.aligned([Decimal("1.50"), None, Decimal(3)], 0) == ["1.5", "\N{EN DASH}", "3.0"]
     assert formats.plain(" a\tb\u202ec\x1b\ud800 ") == "a b\ufffdc\ufffd\ufffd"
     assert formats.clip("abcdef", 4) == "abc\N{HORIZONTAL ELLIPSIS}"
+
+
+def test_a_month_of_credits_has_no_dearest_day() -> None:
+    def words(days: dict[int, str]) -> str:
+        made = march()
+        spent = tuple(DaySpend(MARCH[i], Decimal(usd), Decimal(0)) for i, usd in days.items())
+        alone = made.projects[0]._replace(days=spent)
+        (figure,) = (
+            block
+            for block in section(made._replace(projects=(alone,))).blocks
+            if isinstance(block, Figure) and block.name == "spend"
+        )
+        return figure.words.replace("\xa0", " ")
+
+    assert words({4: "-5"}) == "EUR a day before markup."
+    assert words({4: "-5", 6: "2"}).endswith("The most was EUR 2.00, on 7 March 2025.")
