@@ -16,7 +16,6 @@ def _ups(stage: Stage, names: list[str | None]) -> list[str]:
     """All of them at the same moment; every one must end, and well."""
     world = stage.world
     world.traffic.begin()
-    world.at_once = len(names)
     running = [
         world.start(
             stage.home,
@@ -28,7 +27,6 @@ def _ups(stage: Stage, names: list[str | None]) -> list[str]:
     ]
     stage.done += [world.finish(one, 300) for one in running]
     world.traffic.quiet()
-    world.at_once = 1
     return [f"exit {d.code}: {d.argv}" for d in stage.done[-len(names) :] if d.code not in (0, 75)]
 
 

@@ -22,6 +22,7 @@ from gpuctl.sandbox.state import SandboxState, environment
 from gpuctl.sandbox.world import SandboxClock
 from tests.faults.metal import SSH, Switches
 from tests.faults.proxy import Plan, Proxy, Traffic, end
+from tests.faults.waits import Waits
 
 ROOT = Path(__file__).parents[2]
 
@@ -154,8 +155,6 @@ class World:
 
     folder: Path
     clock: SandboxClock = field(init=False)
-    at_once: int = 1
-    """How many commands wait side by side: each moves the clock by its share."""
 
     def __post_init__(self) -> None:
         self.clock = SandboxClock(on_change=self._write_clock)
@@ -169,6 +168,8 @@ class World:
         threading.Thread(target=self.clock.run_forever, args=(self._over,), daemon=True).start()
         self._victim = threading.Event()
         self._pid = 0
+        self._pids: set[int] = set()
+        self._waits = Waits(self.clock, self._alive)
         self.traffic = Traffic(self._kill, self._hasten)
         self._proxies = {
             "aws": Proxy("aws", self.aws.start(), self.traffic),
@@ -210,7 +211,7 @@ class World:
             with line:
                 told = line.recv(64)
                 if told.strip():
-                    self.clock.advance(timedelta(seconds=float(told)) / self.at_once)
+                    self._waits.wait(float(told))
                     line.sendall(b"ok\n")
 
         def serve() -> None:
@@ -226,7 +227,12 @@ class World:
     def _hasten(self, call: Any) -> None:
         """Google holds `wait` back until its operation is over: let that be now."""
         if call.action.endswith("Operations.wait"):
-            self.clock.advance(timedelta(seconds=15))
+            self._waits.wait(15)
+
+    def _alive(self) -> int:
+        """Commands that have not ended."""
+        self._pids = {pid for pid in self._pids if Path(f"/proc/{pid}").exists()}
+        return len(self._pids)
 
     def _kill(self) -> None:
         self._victim.wait(10)
@@ -310,6 +316,7 @@ class World:
             "hooks": {"clock": str(self.folder / "sleep"), "home": str(home), **hooks},
         }
         number, pid = self.nursery.start(order)
+        self._pids.add(pid)
         return Running(number, argv, pid, folder)
 
     def finish(self, running: Running, limit: float = 120) -> Done:
