@@ -79,6 +79,11 @@ def _quotes(
 
 def clients_known(events: Iterable[Event], settings: Settings) -> Sequence[str]:
     """Those of the settings and of the ledger, by name."""
+    return sorted({client_of(name) for name in projects_known(events)} | set(settings.clients))
+
+
+def projects_known(events: Iterable[Event]) -> frozenset[str]:
+    """All that the ledger ever named."""
     projects: set[str] = set()
     for event in events:
         match event:
@@ -88,7 +93,7 @@ def clients_known(events: Iterable[Event], settings: Settings) -> Sequence[str]:
                 projects.update(event.shares)
             case _:
                 pass
-    return sorted({client_of(name) for name in projects if name} | set(settings.clients))
+    return frozenset(projects - {""})
 
 
 def known_client(events: Iterable[Event], settings: Settings, name: str) -> str:

@@ -10,6 +10,7 @@ from gpuctl.cli.completions import clients, projects
 from gpuctl.cli.periods import period_of, period_options
 from gpuctl.cli.render import emit
 from gpuctl.cli.session import Session
+from gpuctl.cli.whose import check_together, check_whose
 from gpuctl.core.errors import UsageProblem
 
 if TYPE_CHECKING:
@@ -60,6 +61,9 @@ def report(
     month that was closed as it was sent, any other as it stands.
     """
     period = period_of(session, start, end, month)
+    if form in ("focus", "text", "json", None):
+        check_whose(session, project, client)
+    check_together(project, client)
     if form == "json":
         session.flag(output="json")
     elif form not in (None, "text"):

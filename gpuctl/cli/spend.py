@@ -12,6 +12,7 @@ from gpuctl.cli.periods import period_of, period_options
 from gpuctl.cli.render import Column, emit, say
 from gpuctl.cli.session import Session
 from gpuctl.cli.text import dollars, project_text, rate
+from gpuctl.cli.whose import check_whose
 
 if TYPE_CHECKING:
     from gpuctl.core.bill import Bill
@@ -53,6 +54,7 @@ def spend(
     from gpuctl.core.span import format_time
 
     period = period_of(session, start, end, month)
+    check_whose(session, project, client)
     found = money.spend(
         session.ledger.events_about(period.shown),
         period,

@@ -80,7 +80,8 @@ class Report(NamedTuple):
     @property
     def billable(self) -> Decimal:
         """What clients are asked for."""
-        return sum((account.billable for account in self.accounts), Decimal(0))
+        nothing = self.total - self.total  # of as many decimals as the currency has
+        return sum((account.billable for account in self.accounts), nothing)
 
     @property
     def absorbed(self) -> Decimal:
@@ -101,13 +102,14 @@ def report(
     """Group, round, apply the terms. Runs on a client's own account are in no total."""
     mine, theirs = _grouped(charges)
     places = minor_units(currency)
+    nothing = round_half_up(Decimal(0), places)
     rounded = spread({name: _cost(things) for name, things in mine.items()}, places)
     names = sorted({name for name in {*mine, *theirs} if name not in (_UNATTRIBUTED, _IDLE)})
     left = _Allowances(terms)
     accounts = []
     for name in names:
-        cost = rounded.get(name, Decimal(0))
-        absorbed = left.absorb(name, cost)
+        cost = rounded.get(name, nothing)
+        absorbed = round_half_up(left.absorb(name, cost), places)
         markup = round_half_up((cost - absorbed) * terms(name).markup, places)
         group = mine.get(name, ())
         accounts.append(
@@ -124,9 +126,9 @@ def report(
         )
     return Report(
         accounts=tuple(accounts),
-        unattributed=rounded.get(_UNATTRIBUTED, Decimal(0)),
-        idle=rounded.get(_IDLE, Decimal(0)),
-        total=sum(rounded.values(), Decimal(0)),
+        unattributed=rounded.get(_UNATTRIBUTED, nothing),
+        idle=rounded.get(_IDLE, nothing),
+        total=sum(rounded.values(), nothing),
         currency=currency,
     )
 

@@ -30,7 +30,10 @@ def decimal_text(value: Decimal | Fraction, places: int = PRINTED_DECIMALS) -> s
 
 
 def round_half_up(value: Decimal | Fraction, places: int) -> Decimal:
-    """Half away from zero, as invoices round; exact ties only, since the input is exact."""
+    """Half away from zero, as invoices round; exact ties only, since the input is exact.
+
+    What rounds to nothing is `0.00`, never `-0.00`.
+    """
     if isinstance(value, Fraction):
         scaled = abs(value) * 10**places
         whole = int(scaled)
@@ -40,4 +43,5 @@ def round_half_up(value: Decimal | Fraction, places: int) -> Decimal:
             whole = -whole
         return Decimal(whole).scaleb(-places, EXACT)
     quantum = Decimal(1).scaleb(-places)
-    return value.quantize(quantum, rounding=ROUND_HALF_UP, context=Context(prec=400))
+    rounded = value.quantize(quantum, rounding=ROUND_HALF_UP, context=Context(prec=400))
+    return rounded or rounded.copy_abs()

@@ -1,0 +1,52 @@
+"""`spend` and `report` of somebody: a name that nobody has is an error, never a sum of nothing."""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import pytest
+
+from gpuctl.core.events import Adjust
+
+SETTINGS = "[client.acme.project.vision]\n[client.borealis.project.nlp]\n"
+WHEN = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def noted(desk):
+    """acme is in the settings and the ledger, gone/old in the ledger alone."""
+    desk.user(SETTINGS)
+    desk.ledger.append(
+        [
+            Adjust("a1", "acme/vision", WHEN, Decimal("-0.001"), "rounds to nothing"),
+            Adjust("a2", "gone/old", WHEN.replace(month=1), Decimal(3), "before"),
+        ]
+    )
+    return desk
+
+
+COMMANDS = [("spend",), ("report",), ("report", "--format", "focus"), ("report", "--format", "md")]
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_nobody_by_that_name(noted, command):
+    assert "did you mean acme" in noted.refused(*command, "--client", "acne", code=3)
+    assert "acme/vision" in noted.refused(*command, "-p", "acme/vison", code=3)
+    said = noted.refused(*command, "-p", "acme/vision", "--client", "borealis")
+    assert "acme/vision is not a project of borealis" in said
+
+
+@pytest.mark.parametrize("command", COMMANDS[:3], ids=" ".join)
+def test_who_is_in_the_ledger_alone_is_known_in_every_month(noted, command):
+    for whom in (("--client", "gone"), ("-p", "gone/old"), ("--client", "borealis")):
+        noted.ok(*command, *whom)
+
+
+def test_nothing_has_the_decimals_of_its_currency_and_no_sign(noted):
+    found = noted.json("report", "--month", "2026-03")
+    (account,) = found["projects"]
+    for name in ("cost", "absorbed", "markup", "billable", "own_account"):
+        assert account[name] == "0.00", name
+    for name in ("unattributed", "idle", "total", "total_billable", "total_absorbed"):
+        assert found[name] == "0.00", name
+    empty = noted.json("report", "--month", "2026-02")
+    assert (empty["total"], empty["total_billable"], empty["unattributed"]) == ("0.00",) * 3
