@@ -19,6 +19,7 @@ from gpuctl.core.errors import GpuctlError, UsageProblem
 from gpuctl.core.events import Close
 from gpuctl.core.names import client_of
 from gpuctl.core.ports import Ledger
+from gpuctl.core.rules import billing_zone
 from gpuctl.core.span import Month, format_time
 from gpuctl.core.statement import Statement
 from gpuctl.core.statements_record import account_record, statement_record
@@ -95,8 +96,13 @@ def _refuse_what_goes_on(asked: Asked, now: datetime) -> None:
     if not closing.is_over(asked.month, now):
         raise UsageProblem(
             f"{asked.month} is not over yet on every cloud's clocks (Google's are Los Angeles')",
-            hint=f"gpuctl close {asked.client} --month {asked.month.previous()}",
+            hint=f"gpuctl close {asked.client} --month {_last_over(now)}",
         )
+
+
+def _last_over(now: datetime) -> Month:
+    last = Month.of(now, billing_zone(None)).previous()
+    return last if closing.is_over(last, now) else last.previous()
 
 
 def _open_problems(books: Books, client: str) -> Sequence[str]:

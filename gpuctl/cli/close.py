@@ -98,6 +98,8 @@ def _print(session: Session, done: "Closed", *, dry_run: bool) -> None:
         records = [_project(item, statement.currency) for item in statement.projects]
         emit(session, "close", "projects", records, _PROJECTS, empty="nothing was spent")
         if session.output == "table":
+            for words in _beside(statement):
+                say(session, words)
             say(session, f"total {statement.total} {statement.currency}")
     for note in dict.fromkeys((*done.problems, *statement.notes)):
         click.echo(note, err=True)
@@ -110,6 +112,22 @@ def _print(session: Session, done: "Closed", *, dry_run: bool) -> None:
             f"Next: gpuctl report --client {fact.client} --month {fact.month} --format pdf",
             err=True,
         )
+
+
+def _beside(statement: "Statement") -> list[str]:
+    """What lies between the projects and the total, so that the lines add up to it."""
+    from gpuctl.core.rounding import decimal_text
+
+    words = []
+    if statement.fee:
+        words.append(f"fee {statement.fee} {statement.currency}")
+    if statement.rounding:
+        words.append(f"rounding {statement.rounding:+f} {statement.currency}")
+    if statement.vat_rate is not None:
+        words.append(f"net {statement.net} {statement.currency}")
+        rate = decimal_text(statement.vat_rate * 100)
+        words.append(f"VAT {rate} % {statement.vat} {statement.currency}")
+    return words
 
 
 def _project(item: Any, currency: str) -> dict[str, Any]:

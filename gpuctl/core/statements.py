@@ -36,7 +36,7 @@ def statement_of(
     fee = round_half_up(customer.fee, places)
     asked = sum((project.billable for project in projects), fee)
     net = _stepped(asked, customer.step, places)
-    vat = round_half_up(net * customer.vat_rate, places) if customer.vat_rate else Decimal(0)
+    vat = round_half_up(net * (customer.vat_rate or 0), places)
     return Statement(
         client=customer.client,
         receiver=customer.receiver,

@@ -353,8 +353,9 @@ def test_a_month_that_goes_on_is_not_closed():
     book = Book([adjust("10", at(MARCH, 5))])
     midnight = datetime(2025, 4, 1, tzinfo=UTC)
     for now in (at(MARCH, 20), midnight, midnight + timedelta(hours=6, minutes=59)):
-        with pytest.raises(UsageProblem, match="2025-03 is not over yet"):
+        with pytest.raises(UsageProblem, match="2025-03 is not over yet") as caught:
             closed(book, now=now)
+        assert caught.value.hint == "gpuctl close acme --month 2025-02"
     assert closed(book, now=midnight + timedelta(hours=7)).fact.month == "2025-03"
 
 

@@ -94,7 +94,22 @@ def test_closing_as_a_person_sees_it(billed):
     assert "2026-02  acme    -        2026-03-02  174.77 EUR" in listed
     [one] = billed.json("close", "--list")["closes"]
     assert (one["client"], one["month"], one["total"]) == ("acme", "2026-02", "174.77")
+    plain = billed.json("close", "borealis", "--month", "2026-02")
+    assert (plain["vat"], plain["total"]) == ("0.00", "5.00")
     assert "was closed at 2026-03-02T09:00:00Z" in billed.refused(*CLOSE)
+
+
+def test_the_lines_of_a_closing_add_up_to_its_total(billed):
+    billed.user(
+        ACME.replace("[client.acme.project", 'rounding = "0.05"\n[client.acme.project')
+        + '[client.acme.retainer]\nmonth = "100.00"\n'
+    )
+    printed = billed(*CLOSE, "--dry-run").stdout.splitlines()
+    assert printed[1].endswith("144.44 EUR")
+    assert printed[2:] == [
+        "fee 100.00 EUR", "rounding +0.01 EUR", "net 244.45 EUR", "VAT 21 % 51.33 EUR",
+        "total 295.78 EUR",
+    ]  # fmt: skip
 
 
 def test_a_dry_run_closes_nothing(billed):
@@ -103,7 +118,10 @@ def test_a_dry_run_closes_nothing(billed):
 
 
 def test_months_that_cannot_be_closed(billed):
-    assert "is not over" in billed.refused("close", "acme", "--month", "this", "--rate", "1")
+    for month in ("this", "2029-07"):
+        told = billed.refused("close", "acme", "--month", month, "--rate", "1")
+        assert "is not over" in told
+        assert "Try: gpuctl close acme --month 2026-02" in told
     assert "is not a month" in billed.refused("close", "acme", "--month", "March")
     assert "whose month" in billed.refused("close")
     assert "whose month" in billed.refused("close", "acme")
