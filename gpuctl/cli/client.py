@@ -28,7 +28,7 @@ def client() -> None:
 @click.option("--currency", metavar="CODE", help="What it is billed in: EUR. Costs stay in USD.")
 @click.option("--markup", metavar="PERCENT", help="Added to the cost of all its projects: 15%.")
 @click.option("--absorbed", is_flag=True, help="You bear its costs: shown, never billed.")
-@click.option("--cap", metavar="USD", help="The most that is billed a month.")
+@click.option("--cap", metavar="USD", help="The most cost passed on a month; markup is on top.")
 @click.option("--vat", metavar="ID", help="Its VAT number, printed as it stands.")
 @click.option("--vat-rate", metavar="PERCENT", help="VAT that you add to its statements: 21%.")
 @click.option("--contact", help="Whom reports are for.")

@@ -213,8 +213,14 @@ CLIENT_POLICY = Table(
     Key("absorbed", Flag(), "You bear the costs: they are shown and never billed.", default=False),
     Key(
         "cap",
-        Table(Key("month", Amount(), "USD a month above which nothing more is billed.")),
-        "The most that is billed.",
+        Table(
+            Key(
+                "month",
+                Amount(),
+                "USD of cost a month above which nothing more is passed on; markup is on top.",
+            )
+        ),
+        "The most of the cost that is passed on.",
     ),
     Key(
         "retainer",

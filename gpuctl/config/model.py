@@ -106,7 +106,7 @@ class ClientPolicy(NamedTuple):
     absorbed: bool = False
     """You bear the costs: they are shown and never billed."""
     cap_month: Decimal | None = None
-    """USD a month above which nothing more is billed (`cap.month`)."""
+    """USD of cost a month above which nothing more is passed on; markup is on top (`cap.month`)."""
     retainer: Retainer | None = None
     rounding: Decimal | None = None
     """The step of billed amounts in `currency`, e.g. 0.01; None = the currency's own coin."""
