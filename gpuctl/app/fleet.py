@@ -93,7 +93,8 @@ def pick(machines: Sequence[Machine], name: str | None) -> Machine:
             raise NotFound("there is no machine", hint="gpuctl up -p CLIENT/PROJECT")
         names = ", ".join(sorted(machine.name for machine in alive))
         raise UsageProblem(f"which machine? There are {names}", hint="name one of them")
-    found = _named(alive, name) or _named(machines, name)
+    # Each name begins with "": a script whose variable is empty would mean any machine.
+    found = (_named(alive, name) or _named(machines, name)) if name else ()
     if not found:
         known = sorted({machine.name for machine in alive})
         near = get_close_matches(name, known, n=1)

@@ -11,6 +11,7 @@ from gpuctl.cli.completions import machines, projects
 from gpuctl.cli.render import Column, Record, emit
 from gpuctl.cli.session import Session
 from gpuctl.cli.text import ago, dollars, project_text, rate, until
+from gpuctl.cli.words import BehindDashes
 from gpuctl.core.errors import UsageProblem
 
 if TYPE_CHECKING:
@@ -137,6 +138,9 @@ def down(
     from gpuctl.cli.receipts import print_ended
     from gpuctl.core.model import Down
 
+    if names and (everything or project is not None):
+        flag = "--all" if everything else "--project"
+        raise UsageProblem(f"{flag} and a name contradict each other", hint=f"leave out {flag}")
     how = Down.DELETE if delete else Down.END
     app, ledger = session.stubborn()
     synced = sync(app)
@@ -155,7 +159,7 @@ def down(
     return 0
 
 
-@click.command(context_settings={"ignore_unknown_options": True})
+@click.command(cls=BehindDashes, context_settings={"ignore_unknown_options": True})
 @click.argument("name", required=False, shell_complete=machines)
 @click.argument("argv", nargs=-1, type=click.UNPROCESSED, metavar="[-- CMD]")
 @command
@@ -190,10 +194,10 @@ def extend(session: Session, name: str | None, by: str | None, moment: str | Non
     if (by is None) == (moment is None):
         raise UsageProblem("say --by or --until", hint="gpuctl extend NAME --by 2h")
     try:
-        more = parse_duration(by) if by else timedelta()
-        at = parse_moment(moment) if moment else None
+        more = timedelta() if by is None else parse_duration(by)
+        at = None if moment is None else parse_moment(moment)
     except ValueError as error:
-        raise UsageProblem(str(error)) from None
+        raise UsageProblem(f"{'--until' if by is None else '--by'} {error}") from None
     synced = sync(session.app)
     machine = pick(synced.machines, name)
     lease = lease_of(synced.books, machine)

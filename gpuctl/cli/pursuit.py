@@ -14,6 +14,7 @@ from gpuctl.app import pursue
 from gpuctl.app.leg import Actor, find
 from gpuctl.app.pursue import State, Step
 from gpuctl.cli.session import Session
+from gpuctl.cli.words import words_of
 from gpuctl.core.errors import Busy, GpuctlError, RemoteFailed, UsageProblem
 from gpuctl.core.jobs import ATTEMPTS, Wanted
 
@@ -44,7 +45,7 @@ def run_to_the_end(
         flags["deadline"] = moment(flags["deadline"], session.now())
     app = session.app
     if flags["bring"]:
-        words = ((name,) if name else ()) + argv
+        words = words_of(name, argv)
         asked, machine = _machine_for(session, flags)
         ask = _confirm(session, asked)
     else:

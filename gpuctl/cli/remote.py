@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from gpuctl.app.fleet import pick
+from gpuctl.cli.words import surely_named
 from gpuctl.core.errors import NotFound
 from gpuctl.core.kinds import State
 from gpuctl.core.model import Machine
@@ -14,15 +15,16 @@ def machine_and_argv(
     """The machine meant by a name (or by there being only one), and what to run there.
 
     `gpuctl ssh -- ls` gives no name: click hands `ls` over as one, so a name that is no
-    machine, with exactly one machine running, is taken as the command's first word.
+    machine, with exactly one machine running, is taken as the command's first word, unless it
+    stood before the `--`.
     """
     running = [m for m in machines if m.state is State.RUNNING]
     try:
         return pick(running, name), argv
     except NotFound:
-        if name is not None and len(running) == 1 and not _looks_like_a_name(name, running):
-            return running[0], [name, *argv]
-        raise
+        if not name or len(running) != 1 or surely_named() or _looks_like_a_name(name, running):
+            raise
+        return running[0], [name, *argv]
 
 
 def _looks_like_a_name(name: str, running: Sequence[Machine]) -> bool:

@@ -9,6 +9,7 @@ import click
 
 from gpuctl.cli.command import asks, command
 from gpuctl.cli.session import Session
+from gpuctl.cli.words import BehindDashes, below_the_tree, job_option, words_of
 from gpuctl.core.errors import GpuctlError, RemoteFailed, UsageProblem
 
 if TYPE_CHECKING:
@@ -18,10 +19,10 @@ if TYPE_CHECKING:
 _DETACHED = 130
 
 
-@click.command(context_settings={"ignore_unknown_options": True})
+@click.command(cls=BehindDashes, context_settings={"ignore_unknown_options": True})
 @click.argument("name", required=False)
 @click.argument("argv", nargs=-1, type=click.UNPROCESSED, metavar="-- CMD...")
-@click.option("--name", "job", metavar="JOB", help="What to call the job.")
+@click.option("--name", "job", metavar="JOB", callback=job_option, help="What to call the job.")
 @click.option("--up", "bring", is_flag=True, help="Start a machine first where none runs.")
 @click.option("-p", "--project", help="With --up: whom it is for.")
 @click.option("-t", "--template", help="With --up: the recipe.")
@@ -54,6 +55,8 @@ def run(session: Session, *, name: str | None, argv: tuple[str, ...], **flags: A
     from its newest checkpoint: as long as this runs, or `gpuctl watch` does, anywhere. With
     --deadline it is also decided when to wait for spot and when to pay for on-demand.
     """
+    if flags["pull"] is not None:
+        below_the_tree(flags["pull"])
     if flags["deadline"] is None:
         for flag in ("job_hours", "explain"):
             if flags[flag]:
@@ -83,7 +86,8 @@ def _run_once(
     from gpuctl.cli.remote import machine_and_argv
 
     if flags["bring"]:
-        name, argv = bring(session, name, argv, flags), ((name,) if name else ()) + argv
+        argv = words_of(name, argv)
+        name = bring(session, argv, flags)
     synced = sync(session.app)
     machine, words = machine_and_argv(synced.machines, name, argv)
     if not words:
@@ -131,12 +135,12 @@ def _ours(error: GpuctlError) -> GpuctlError:
     return RemoteFailed(error.message, hint=error.hint, detail=error.detail)
 
 
-def bring(session: Session, name: str | None, argv: tuple[str, ...], flags: dict[str, Any]) -> str:
+def bring(session: Session, argv: Sequence[str], flags: dict[str, Any]) -> str:
     """`--up`: the machine that is there or was started; its name."""
     from gpuctl.app.up import up
     from gpuctl.cli.up import ask_for, confirm_plan
 
-    if not (name or argv):
+    if not argv:
         raise UsageProblem("run what?", hint="gpuctl run --up -- python train.py")
     asked = ask_for(session, flags["project"], flags["template"])
     done = up(session.app, asked, lambda plan: confirm_plan(session, plan, asked))
@@ -222,22 +226,24 @@ def _environ(session: Session) -> dict[str, str]:
 
 @click.command()
 @click.argument("name", required=False)
-@click.option("--job", help="Which job; the only one without it.")
+@click.option("--job", "wanted", callback=job_option, help="Which job; the only one without it.")
 @command
-def logs(session: Session, name: str | None, job: str | None) -> int:
+def logs(session: Session, name: str | None, wanted: str | None) -> int:
     """Follow a job's log; its exit code is passed on."""
     from gpuctl.app import job as verb
     from gpuctl.app.door import open_door
 
     synced, machine = _running(session, name)
     open_door(session.app, synced, machine)
-    chosen = job or verb.newest(session.app.reach.jobs(machine))
+    chosen = wanted or verb.newest(session.app.reach.jobs(machine))
     return _follow(session, synced, machine, chosen)
 
 
 @click.command()
 @click.argument("name", required=False)
-@click.argument("source", required=False, type=click.Path(exists=True, path_type=Path))
+@click.argument(
+    "source", required=False, type=click.Path(exists=True, file_okay=False, path_type=Path)
+)
 @command
 def push(session: Session, name: str | None, source: Path | None) -> int:
     """Copy the working tree (or SOURCE) to a machine: what git would add, less .gpuctlignore."""
@@ -262,11 +268,13 @@ def pull(session: Session, name: str | None, path: str | None, directory: Path |
     """Copy PATH (below the pushed tree) from a machine; without PATH what [sync] pull names."""
     from gpuctl.app.door import open_door
 
-    synced, machine = _running(session, name)
-    open_door(session.app, synced, machine)
-    paths = [path] if path else list(session.settings.sync.pull)
+    paths = list(session.settings.sync.pull) if path is None else [path]
     if not paths:
         raise UsageProblem("pull what?", hint="gpuctl pull NAME runs/")
+    for each in paths:
+        below_the_tree(each)
+    synced, machine = _running(session, name)
+    open_door(session.app, synced, machine)
     for each in paths:
         with session.app.progress.step(f"pulling {each} from {machine.name}"):
             target = (

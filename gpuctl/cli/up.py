@@ -73,7 +73,7 @@ def _asked(
     try:
         if name is not None:
             machine_name(name)
-        wait = _duration(flags["wait"])
+        wait = _duration("--wait", flags["wait"])
         template = _template(session, for_project, flags)
     except ValueError as error:
         raise UsageProblem(str(error)) from None
@@ -106,8 +106,8 @@ def _template(session: Session, project: str, flags: dict[str, Any]) -> "Templat
     template = apply_flags(
         template,
         max_price=amount("--max-price", flags["max_price"]),
-        ttl=_duration(flags["ttl"]),
-        idle_stop=None if idle in (None, "off") else _duration(idle),
+        ttl=_duration("--ttl", flags["ttl"]),
+        idle_stop=None if idle in (None, "off") else _duration("--idle-stop", idle),
         budget=amount("--budget", flags["budget"]) or _session_budget(session, project),
         region=flags["region"] or session.settings.defaults.region,
         zone=flags["zone"],
@@ -127,10 +127,14 @@ def _session_budget(session: Session, project: str) -> Decimal | None:
     return None if policy is None or template.budget is not None else policy.session
 
 
-def _duration(text: str | None) -> timedelta | None:
+def _duration(flag: str, text: str | None) -> timedelta | None:
+    """More than no time. ValueError names the flag."""
     from gpuctl.core.span import parse_duration
 
-    return None if text is None else parse_duration(text)
+    try:
+        return None if text is None else parse_duration(text)
+    except ValueError as error:
+        raise ValueError(f"{flag} {error}") from None
 
 
 def amount(flag: str, text: str | None) -> Decimal | None:

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 _PROJECT = r"[a-z0-9][a-z0-9-]{0,29}/[a-z0-9][a-z0-9-]{0,29}\Z"
 _LABEL = r"[a-z](?:[a-z0-9-]*[a-z0-9])?\Z"
+_JOB = r"[a-z0-9][a-z0-9-]{0,62}\Z"
 _USER = r"[a-z_][a-z0-9_-]{0,31}\Z"
 
 
@@ -34,6 +35,13 @@ def _label(text: str, what: str, longest: int) -> str:
             f"{text!r} is not {what}: 1 to {longest} of a-z, 0-9 and -, "
             "starting with a letter, not ending with -"
         )
+    return text
+
+
+def job_name(text: str) -> str:
+    """What a job is called on its machine, or ValueError."""
+    if not re.match(_JOB, text):
+        raise ValueError(f"{text!r} is no job name: 1 to 63 of a-z, 0-9 and -, not starting with -")
     return text
 
 

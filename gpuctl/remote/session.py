@@ -8,10 +8,10 @@ from enum import StrEnum
 from importlib.resources import files
 
 from gpuctl.core.errors import GpuctlError, NotFound, RemoteFailed
+from gpuctl.core.names import job_name
 from gpuctl.remote import ssh
 from gpuctl.remote.target import Target
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}\Z")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _SIGNALS = ("HUP", "INT", "KILL", "TERM", "USR1", "USR2")
 _TIMEOUT_S = 30.0
@@ -53,7 +53,7 @@ def start(
     if not argv:
         raise ValueError("no command")
     given = _exports(environ or {})
-    result = _ask(target, ["start", _checked(name), directory, shlex.join(argv)], given)
+    result = _ask(target, ["start", job_name(name), directory, shlex.join(argv)], given)
     if result.code == _EXISTS:
         raise GpuctlError(f"there is a job {name} on {target.alias} already")
     if result.code:
@@ -63,7 +63,7 @@ def start(
 
 def state(target: Target, name: str) -> JobState:
     """How it stands now. `NotFound` when there is no such job."""
-    said = _told(target, name, _ask(target, ["state", _checked(name)])).out.decode().split()
+    said = _told(target, name, _ask(target, ["state", job_name(name)])).out.decode().split()
     try:
         return JobState(Phase(said[0]), int(said[1]) if len(said) > 1 else None)
     except (IndexError, ValueError):
@@ -76,7 +76,7 @@ def follow(target: Target, name: str, *, offset: int = 0) -> Generator[bytes]:
     `NotFound` when there is no such job; `RemoteFailed` when the connection is lost: go on
     with the offset moved by what was received.
     """
-    words = _words(["log", _checked(name), str(offset)])
+    words = _words(["log", job_name(name), str(offset)])
     return ssh.stream(target, words, {_MISSING: _no_job(target, name)})
 
 
@@ -84,7 +84,7 @@ def signal(target: Target, name: str, what: str = "TERM") -> None:
     """Send it and its children a signal; nothing when it has ended. `NotFound` as above."""
     if what not in _SIGNALS:
         raise ValueError(f"{what!r} is none of {', '.join(_SIGNALS)}")
-    _told(target, name, _ask(target, ["signal", _checked(name), what]))
+    _told(target, name, _ask(target, ["signal", job_name(name), what]))
 
 
 def names(target: Target) -> tuple[str, ...]:
@@ -94,7 +94,7 @@ def names(target: Target) -> tuple[str, ...]:
 
 def tmux_name(name: str) -> str:
     """Its tmux session, for `tmux attach -t`."""
-    return f"gpuctl-{_checked(name)}"
+    return f"gpuctl-{job_name(name)}"
 
 
 def _ask(target: Target, words: Sequence[str], stdin: bytes | None = None) -> ssh.Result:
@@ -114,12 +114,6 @@ def _told(target: Target, name: str, result: ssh.Result) -> ssh.Result:
 
 def _no_job(target: Target, name: str) -> NotFound:
     return NotFound(f"there is no job {name} on {target.alias}")
-
-
-def _checked(name: str) -> str:
-    if not _NAME.match(name):
-        raise ValueError(f"{name!r} is no job name: a-z, 0-9 and -, at most 63")
-    return name
 
 
 def _exports(environ: Mapping[str, str]) -> bytes:

@@ -1,0 +1,87 @@
+"""What is typed behind `run`, `ssh`, `down`, `extend`: a wrong word is told, never guessed."""
+
+from typing import Any
+
+import pytest
+
+from gpuctl.app.fleet import cached
+from gpuctl.core.books import books
+
+from .clouds import Account, Clouds
+from .desk import NOW
+
+JOB = "1 to 63 of a-z, 0-9 and -"
+BELOW = "is not below the pushed tree"
+
+
+@pytest.fixture
+def one(desk: Any) -> Any:
+    """acme/vision's machine runs, alone."""
+    desk.user("[client.acme.project.vision]\n")
+    desk.clouds = Clouds(Account())
+    runs(desk, "vision-1", "i-1")
+    return desk
+
+
+def runs(desk: Any, name: str, native: str) -> None:
+    """A machine of acme/vision, in the ledger and in the cloud's list."""
+    desk.machine(name, "acme/vision", NOW, native=native)
+    desk.clouds.only.listed = list(cached(books(desk.ledger.events())))
+
+
+@pytest.mark.parametrize("command", [("ssh",), ("run",), ("run", "--resume", "auto")], ids=" ".join)
+def test_what_stands_before_the_dashes_is_a_machine(one: Any, command: tuple[str, ...]) -> None:
+    """A slip of the finger ran the machine's name as a command, on the machine there was."""
+    said = one.refused(*command, "trainer", "--", "true", code=3)
+    assert 'there is no machine "trainer"; running or stopped: vision-1' in said
+
+
+def test_what_stands_behind_the_dashes_is_none(one: Any) -> None:
+    said = one.refused("run", "--resume", "auto", "--", code=2)
+    assert "run what?" in said
+    runs(one, "vision-2", "i-2")
+    assert "which machine?" in one.refused("ssh", "--", "vision-1")
+
+
+def test_up_takes_no_machine(one: Any) -> None:
+    for more in ((), ("--resume", "auto")):
+        said = one.refused("run", "--up", *more, "vision-1", "--", "true")
+        assert "--up finds the project's machine, or starts it: leave out vision-1" in said
+
+
+@pytest.mark.parametrize("name", ["", "Bad Job", "ünï", "a.b", "j" * 64])
+def test_what_is_no_name_of_a_job_is_told_before_anything_is_asked(desk: Any, name: str) -> None:
+    assert JOB in desk.refused("run", "--name", name, "--", "true")
+    assert JOB in desk.refused("run", "--up", "--resume", "auto", "--name", name, "--", "true")
+    assert JOB in desk.refused("logs", "--job", name)
+
+
+@pytest.mark.parametrize("path", ["", "..", "../..", "runs/../../x", "/etc"])
+def test_nothing_above_the_tree_is_pulled(desk: Any, path: str) -> None:
+    assert BELOW in desk.refused("pull", "vision-1", path)
+    assert BELOW in desk.refused("run", "--pull", path, "--", "true")
+
+
+def test_nothing_is_no_machine(one: Any) -> None:
+    """`gpuctl down "$NAME"` with an empty variable ended the only machine."""
+    for command in (("down", "-y"), ("ps", "--cached"), ("ssh",), ("extend", "--by", "1h")):
+        assert 'there is no machine ""' in one.refused(*command, "", code=3)
+
+
+def test_all_and_a_name_contradict_each_other(one: Any) -> None:
+    assert "--all and a name" in one.refused("down", "--all", "vision-1", "-y")
+    assert "--project and a name" in one.refused("down", "-p", "acme/vision", "vision-1")
+
+
+def test_a_wrong_duration_names_its_flag(one: Any) -> None:
+    for flag in ("--ttl", "--wait", "--idle-stop"):
+        assert f"{flag} '4x' is not a duration" in one.refused(
+            "up", "-p", "acme/vision", "-t", "l4-spot", flag, "4x"
+        )
+    for flag in ("--by", "--until"):
+        assert f"{flag} '' is not" in one.refused("extend", flag, "")
+
+
+def test_a_file_is_no_tree(desk: Any) -> None:
+    (desk.cwd / "train.py").write_text("")
+    assert "is a file" in desk.refused("push", "vision-1", str(desk.cwd / "train.py"))
