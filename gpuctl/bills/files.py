@@ -3,9 +3,10 @@
 import codecs
 import csv
 import gzip
+import hashlib
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import IO, NamedTuple, cast
 
@@ -36,10 +37,11 @@ class File(NamedTuple):
 
 
 class Found(NamedTuple):
-    """Files to read, and how many are left out as earlier versions of the same report."""
+    """Files to read, and how many are left out: earlier versions of the same report, copies."""
 
     files: list[File]
     earlier: int
+    copies: int = 0
 
 
 def find(paths: Sequence[Path]) -> Found:
@@ -63,7 +65,30 @@ def find(paths: Sequence[Path]) -> Found:
             raise UsageProblem(f"there is no file {path}")
     if not found:
         raise UsageProblem("no bill was named", hint="name a file or a folder of one export")
-    return Found([_look(path) for path in found], earlier)
+    once = _without_copies(found)
+    return Found([_look(path) for path in once], earlier, len(found) - len(once))
+
+
+def _without_copies(paths: Collection[Path]) -> list[Path]:
+    """Of files in one folder that are the same byte for byte, the first.
+
+    No two parts of an export are alike, but what a browser fetched twice is (`bill (1).csv`), and
+    would count twice.
+    """
+    alike: dict[tuple[Path, int], list[Path]] = {}
+    for path in paths:
+        alike.setdefault((path.parent, path.stat().st_size), []).append(path)
+    kept: dict[object, Path] = {}
+    for key, group in alike.items():
+        for path in group:
+            kept.setdefault((key, _digest(path)) if len(group) > 1 else path, path)
+    there = set(kept.values())
+    return [path for path in paths if path in there]
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _belongs(path: Path) -> bool:

@@ -30,6 +30,8 @@ class Grouped(NamedTuple):
     """Known columns that no file has."""
     earlier: int = 0
     """Files left out: earlier versions of the same report."""
+    copies: int = 0
+    """Files left out: the same, byte for byte, as another in their folder."""
 
 
 # As the tables are made: raw words first (`grouped`, one pass over the files); then the words

@@ -36,14 +36,18 @@ def open_bill(
     installed; ConfigError with file, line and column for what cannot be read as it must be.
     """
     engine = Engine()
-    files, earlier = find(paths)
+    files, earlier, copies = find(paths)
     size = sum(file.path.stat().st_size for file in files)
     told = progress.step(f"Reading {_said(files)} ({_bytes(size)})") if progress else nullcontext()
     with told:
         shape, grouped = _grouped(engine, files)
         source, window = f"{shape.title}: {_said(files)}", (day_from, day_to)
         return Reading(
-            engine, shape, grouped._replace(earlier=earlier), source=source, window=window
+            engine,
+            shape,
+            grouped._replace(earlier=earlier, copies=copies),
+            source=source,
+            window=window,
         )
 
 

@@ -19,9 +19,7 @@ _ASSUMED = {
 def problems(engine: Engine, shape: Shape, grouped: Grouped, where: str) -> Iterator[str]:
     """The most consequential first."""
     yield from _undated(engine)
-    if grouped.earlier:
-        files = "1 file" if grouped.earlier == 1 else f"{grouped.earlier:,} files"
-        yield f"{files} left out: earlier versions of the same report, by its manifest"
+    yield from _left_out(grouped)
     if grouped.superseded:
         yield f"{_rows(grouped.superseded)} left out: issued again later for the same hour"
     if where:
@@ -39,6 +37,15 @@ def problems(engine: Engine, shape: Shape, grouped: Grouped, where: str) -> Iter
             if names and names[0] in grouped.lacking:
                 yield words
     yield from _no_currency(engine, shape, grouped)
+
+
+def _left_out(grouped: Grouped) -> Iterator[str]:
+    for count, why in (
+        (grouped.earlier, "earlier versions of the same report, by its manifest"),
+        (grouped.copies, "the same, byte for byte, as another in that folder"),
+    ):
+        if count:
+            yield f"{'1 file' if count == 1 else f'{count:,} files'} left out: {why}"
 
 
 def _undated(engine: Engine) -> Iterator[str]:

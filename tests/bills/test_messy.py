@@ -304,6 +304,19 @@ def test_of_a_report_with_several_versions_the_last_is_read(tmp_path):
     assert open_bill([tmp_path]).rows == 4
 
 
+def test_what_was_fetched_twice_counts_once(tmp_path):
+    for name in ("a.csv", "a (1).csv", "a (2).csv"):
+        (tmp_path / name).write_text(cur(line(cost="1.25")))
+    (tmp_path / "b.csv").write_text(cur(line(cost="1.26")))
+    both = open_bill([tmp_path])
+    assert (both.rows, both.totals[0].cost) == (2, Decimal("2.51"))
+    assert both.problems[0] == (
+        "2 files left out: the same, byte for byte, as another in that folder"
+    )
+    named = open_bill([tmp_path / "a.csv", tmp_path / "a (1).csv"])
+    assert (named.rows, named.problems[0].partition(":")[0]) == (1, "1 file left out")
+
+
 def test_work_is_told_while_it_lasts(tmp_path):
     (tmp_path / "bill.csv").write_text(cur(line()))
     said = Quiet()
