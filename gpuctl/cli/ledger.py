@@ -32,7 +32,16 @@ def export(session: Session, file: Path | None, everything: bool) -> int:
 
     if file.exists():
         raise UsageProblem(f"{file} exists already", hint="name another file")
-    file.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    text = "".join(f"{line}\n" for line in lines)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UsageProblem(
+            f"{file} cannot be written: {error.strerror}", hint="name another file"
+        ) from None
+    records = text.count("\n")
+    click.echo(f"wrote {file}: {records} record{'' if records == 1 else 's'}", err=True)
     return 0
 
 

@@ -7,6 +7,7 @@ from gpuctl.app import market
 from gpuctl.app.gather import Silence
 from gpuctl.app.pricing import fetch_prices
 from gpuctl.cli.session import Session
+from gpuctl.core.errors import Denied
 from gpuctl.core.events import Price
 from gpuctl.core.kinds import Kind, Market, Priced, Unit
 from gpuctl.core.model import Offer
@@ -20,6 +21,10 @@ def update(
     """Ask where and as what the templates can be had, then for those prices; the new ones."""
     app, settings = session.app, session.settings
     in_use = {ref.provider for ref in app.clouds.accounts()}
+    if not in_use and not names:
+        raise Denied(
+            "no cloud is in use: there are no credentials of AWS or Google", hint="gpuctl doctor"
+        )
     templates = [settings.template(name) for name in names] or [
         template for template in settings.templates.values() if template.provider in in_use
     ]

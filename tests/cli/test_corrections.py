@@ -66,3 +66,13 @@ def test_a_receipt_counts_the_time_of_a_shared_stretch_once():
     alone = half | {"from": "2026-03-02T09:00:00Z", "to": "2026-03-02T10:00:00Z", "cost": "0.30"}
     (line,) = _merged([half, half, alone])
     assert (line["seconds"], line["amount"], line["cost"]) == (7200, "1.5", "0.6")
+
+
+def test_an_export_says_what_it_wrote_or_why_not(rented):
+    assert rented("ledger", "export", str(rented.root / "new/folder/out.jsonl")).stderr.endswith(
+        "new/folder/out.jsonl: 1 record\n"
+    )
+    (rented.root / "file").write_text("")
+    said = rented.refused("ledger", "export", str(rented.root / "file/out.jsonl"))
+    assert "cannot be written" in said
+    assert "Try: name another file" in said

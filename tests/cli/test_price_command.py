@@ -117,3 +117,9 @@ def test_update_of_an_unknown_template(desk):
     desk.clouds = Clouds(Account())
 
     assert "did you mean l4-spot?" in desk.refused("price", "update", "-t", "l4spot", code=3)
+
+
+def test_update_without_any_cloud_is_no_success(desk):
+    desk.clouds = Clouds(Account())
+    desk.clouds.accounts = list
+    assert "no cloud is in use" in desk.refused("price", "update", code=4)
