@@ -42,10 +42,13 @@ def check(session: Session, name: str, types: tuple[str, ...], region: str | Non
     Exit 8 where it does not fit; 0 where it fits or nobody can know.
     """
     from gpuctl.app import images
+    from gpuctl.cli.ami_shelf import check_region
     from gpuctl.core.errors import ChecksFailed, UsageProblem
     from gpuctl.core.images.facts import Verdict
     from gpuctl.wiring.shelf import shelf
 
+    if region is not None:
+        check_region(region, "--region")
     known = shelf(session.paths)
     wanted = types or images.targets(known, name)
     if not wanted:

@@ -41,8 +41,7 @@ def copy(session: Session, name: str, regions: tuple[str, ...], detach: bool, dr
 
     wanted = tuple(part for text in regions for part in text.split(",") if part)
     for region in wanted:
-        if not _REGION.match(region):
-            raise UsageProblem(f"{region!r} is not a region", hint="--to us-west-2")
+        check_region(region, "--to")
     asked = shelving.copies(session.app, name, wanted)
     _tell_copies(asked)
     if dry_run or not asked.regions:
@@ -52,8 +51,18 @@ def copy(session: Session, name: str, regions: tuple[str, ...], detach: bool, dr
     else:
         click.echo("Nothing was copied.", err=True)
         return 1
-    _print(session, "ami.copy", made, {"image": asked.source.key, "there": list(asked.there)})
+    extra = {"image": asked.source.key, "there": list(asked.there)}
+    _print(session, "ami.copy", made, extra, empty=_NOTHING_COPIED[bool(asked.regions)])
     return 0
+
+
+_NOTHING_COPIED = {True: "nothing was copied", False: "nothing to do"}
+
+
+def check_region(region: str, flag: str) -> None:
+    """UsageProblem for what cannot be a region: no cloud has to be asked for that."""
+    if not _REGION.match(region):
+        raise UsageProblem(f"{region!r} is not a region", hint=f"{flag} us-west-2")
 
 
 def _tell_copies(asked: "Copies") -> None:

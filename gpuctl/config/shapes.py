@@ -273,8 +273,10 @@ class Day(Shape):
         """The day."""
         if isinstance(value, date) and not isinstance(value, datetime):
             return value
-        if isinstance(value, str) and re.fullmatch(r"\d{4}-\d\d-\d\d", value):
+        if isinstance(value, str) and isinstance(self.of_text(value), date):
             raise Wrong("a date is written without quotes", value)
+        if isinstance(value, str):
+            raise Wrong(f"{value!r} is not a date such as 2026-09-01")
         raise Wrong(f"is {kind_of(value)}, not a date such as 2026-09-01")
 
     def schema(self) -> Schema:

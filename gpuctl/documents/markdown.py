@@ -59,6 +59,10 @@ def _lines(statement: Statement) -> Iterator[str]:
     yield f"Amounts in {statement.currency}, times in UTC. Ledger `{_code(statement.ledger_head)}`."
 
 
+_BASIS = {"mixed": "partly settled"}
+"""As the page says it: `mixed` is a word of ours."""
+
+
 def _facts(statement: Statement) -> Iterator[str]:
     if statement.sender is not None:
         yield f"- From: {_party(statement.sender)}"
@@ -68,7 +72,8 @@ def _facts(statement: Statement) -> Iterator[str]:
     if statement.invoice:
         yield f"- Invoice: {_text(statement.invoice)}"
     state = "closed " + moment(statement.closed_at) if statement.closed_at else "not closed"
-    yield f"- Status: {statement.basis}, {state}, as of {moment(statement.as_of)}"
+    basis = _BASIS.get(statement.basis, statement.basis)
+    yield f"- Status: {basis}, {state}, as of {moment(statement.as_of)}"
     if statement.exchange is not None:
         yield f"- Exchange rate: {_marked(exchanged(statement.exchange))}"
     if statement.own_account:

@@ -135,3 +135,10 @@ def test_a_mistake_in_the_lock_is_told_with_its_line(locked):
     said = locked.refused("ami", "list")
     assert "images.lock.toml:2" in said
     assert "image" in said
+
+
+def test_no_cloud_is_asked_for_what_is_no_region(desk):
+    said = desk.refused("ami", "check", "ami-0123456789abcdef0", "--for", "g6.xlarge",
+                        "--region", "nope")  # fmt: skip
+    assert "'nope' is not a region" in said
+    assert "--region us-west-2" in said

@@ -80,6 +80,7 @@ def test_copy_tells_its_price_asks_and_writes_the_lock(desk, cloud, lock):
     assert plan.exit_code == 0
     assert f"{NAME}@5 is in {EAST} already" in plan.stderr
     assert "40 GB in each, together $1.96 a month" in plan.stderr
+    assert plan.stdout == "nothing was copied\n"
     assert not [call for call in cloud.calls if call.startswith("copy")]
     desk.refused("ami", "copy", NAME, "--to", WEST)
     made = desk.json("ami", "copy", NAME, "--to", WEST, "--yes")

@@ -81,6 +81,15 @@ def test_tables_add_up(make):
             assert cost + left_out + markup == asked
 
 
+@pytest.mark.parametrize(
+    ("basis", "words"),
+    [("estimated", "estimated,"), ("settled", "settled,"), ("mixed", "partly settled,")],
+)
+def test_the_status_is_in_words_for_clients(basis, words):
+    items = read(march()._replace(basis=basis))[1]
+    assert any(item.startswith(f"Status: {words}") for item in items), items
+
+
 def test_who_asks_for_what_is_said():
     headings, items, tables = read(march())
     assert headings[0] == "ACME Robotics & Söhne GmbH: cloud costs, March\xa02025"
