@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from gpuctl.cli.command import asks, command, confirmed
 from gpuctl.cli.render import Column, emit
@@ -39,6 +40,11 @@ def audit(
         from gpuctl.wiring.timers import AUDIT
 
         return timer.uninstall(session, AUDIT) if uninstall else _by_itself(session, every, fix=fix)
+    if click.get_current_context().get_parameter_source("every") is ParameterSource.COMMANDLINE:
+        raise UsageProblem(
+            "--every goes with --install-timer: nothing looks again by itself without it",
+            hint=f"gpuctl audit --install-timer --every {every}",
+        )
     return _audit(session, fix=fix, notify=notify)
 
 

@@ -148,6 +148,13 @@ def down(
     listed = ", ".join(machine.name for machine in machines)
     if dry_run:
         click.echo(f"would end: {listed}", err=True)
+        if session.output == "json":
+            from gpuctl.app.fleet import show
+            from gpuctl.cli.render import emit_json
+            from gpuctl.cli.shapes import machine_shape
+
+            shown = show(session.ledger.events(), synced.books, machines, session.now())
+            emit_json("down", {"machines": [machine_shape(one) for one in shown], "dry_run": True})
         return 0
     if delete and not confirmed(session, f"Delete {listed} with all disks?", destroys=True):
         return 1

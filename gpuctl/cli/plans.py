@@ -28,6 +28,10 @@ def print_plan(session: Session, plan: Plan) -> None:
     if disk.init_rate is not None and plan.adopted is None:
         lines.append(f"  {'filling':<14} {_filling(plan, disk.gb, disk.init_rate)}")
     lines.append(f"  {'address':<14} IPv4 {rate(plan.address_hourly)}/h")
+    most = plan.ceiling - plan.made_at
+    if plan.template.ttl > most:
+        asked, allowed = format_duration(plan.template.ttl), format_duration(most)
+        lines.append(f"  {'ttl':<14} {asked} is more than limits.max_lifetime allows: {allowed}")
     left = format_duration(plan.deadline - plan.made_at)
     lines.append(
         f"  {'total':<14} {rate(plan.hourly)}/h, "

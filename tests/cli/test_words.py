@@ -85,3 +85,23 @@ def test_a_wrong_duration_names_its_flag(one: Any) -> None:
 def test_a_file_is_no_tree(desk: Any) -> None:
     (desk.cwd / "train.py").write_text("")
     assert "is a file" in desk.refused("push", "vision-1", str(desk.cwd / "train.py"))
+
+
+def test_every_without_a_timer_is_told(desk: Any) -> None:
+    """It looked once, and a script's author went home."""
+    said = desk.refused("audit", "--every", "2h")
+    assert "gpuctl audit --install-timer --every 2h" in said
+
+
+def test_a_dry_run_of_down_is_json_too(one: Any) -> None:
+    told = one.json("down", "--dry-run")
+    assert told["schema"] == "gpuctl.down/1"
+    assert [machine["name"] for machine in told["machines"]] == ["vision-1"]
+    assert told["dry_run"] is True
+
+
+def test_a_life_beyond_the_ceiling_is_said(desk: Any) -> None:
+    desk.user("[client.acme.project.vision]\n")
+    desk.clouds = Clouds(Account())
+    said = desk("up", "-p", "acme/vision", "-t", "l4-spot", "--ttl", "900d", "--dry-run").output
+    assert "900d is more than limits.max_lifetime allows: 1d" in said
