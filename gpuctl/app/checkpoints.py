@@ -169,7 +169,11 @@ def _write(store: Store, root: str, manifest: Manifest, into: Path) -> Path:
         raise UsageProblem(f"{path} exists already", hint="--to DIR, or move it away")
     part = into / f".{manifest.name}.gpuctl-part"
     shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
+    try:
+        part.mkdir(parents=True)
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise UsageProblem(f"{into} cannot be written: {why}", hint="--to DIR") from None
     try:
         for name in manifest.directories:
             (part / name).mkdir(parents=True, exist_ok=True)

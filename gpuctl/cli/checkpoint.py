@@ -9,7 +9,7 @@ import click
 from gpuctl.cli.command import command
 from gpuctl.cli.render import Column, emit, emit_json
 from gpuctl.cli.session import Session
-from gpuctl.core.errors import ChecksFailed
+from gpuctl.core.errors import ChecksFailed, NotFound
 
 if TYPE_CHECKING:
     from gpuctl.app.checkpoints import Kept
@@ -155,7 +155,11 @@ def _look(
         open_door(session.app, synced, there)
     store = verb.store_of(session.app, chosen, project, there)
     bucket = chosen.checkpoint.bucket if chosen.checkpoint is not None else None
-    return store, verb.listing(store, bucket, project, job), bucket
+    some = verb.listing(store, bucket, project, job)
+    if job is not None and not some:
+        # A check of nothing would pass: whoever mistypes a name would believe it is safe.
+        raise NotFound(f"there are no checkpoints of {job}", hint="gpuctl checkpoint ls")
+    return store, some, bucket
 
 
 def _record(one: "Kept") -> dict[str, Any]:

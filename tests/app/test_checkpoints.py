@@ -150,6 +150,13 @@ def test_the_newest_that_verifies_is_pulled(desk: Desk, store, tmp_path: Path) -
         verb.pull(desk.app, store, verb.listing(store, BUCKET), tmp_path / "c", None)
 
 
+def test_a_file_is_no_place_for_a_checkpoint(desk: Desk, store, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(UsageProblem, match="file cannot be written: Not a directory"):
+        verb.pull(desk.app, store, verb.listing(store, BUCKET), tmp_path / "file", None)
+    assert (tmp_path / "file").read_text() == "mine"
+
+
 def test_names() -> None:
     assert name_of(("python", "a/Train_Big.py")) == name_of(("python", "a/Train_Big.py"))
     assert name_of(("python", "a/Train_Big.py")).startswith("train-big-py-")
