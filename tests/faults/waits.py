@@ -9,7 +9,7 @@ from gpuctl.sandbox.world import SandboxClock
 
 _SPEED = 5
 """A wait may not outrun those who work: they get a real second for so many of the sandbox's."""
-_LOOK_S = 0.02
+_LOOK_S = 0.05
 
 
 class Waits:

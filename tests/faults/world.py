@@ -168,7 +168,8 @@ class World:
         threading.Thread(target=self.clock.run_forever, args=(self._over,), daemon=True).start()
         self._victim = threading.Event()
         self._pid = 0
-        self._pids: set[int] = set()
+        self._pids: list[int] = []
+        self._roll = threading.Lock()
         self._waits = Waits(self.clock, self._alive)
         self.traffic = Traffic(self._kill, self._hasten)
         self._proxies = {
@@ -231,8 +232,9 @@ class World:
 
     def _alive(self) -> int:
         """Commands that have not ended."""
-        self._pids = {pid for pid in self._pids if Path(f"/proc/{pid}").exists()}
-        return len(self._pids)
+        with self._roll:
+            self._pids = [pid for pid in self._pids if Path(f"/proc/{pid}").exists()]
+            return len(self._pids)
 
     def _kill(self) -> None:
         self._victim.wait(10)
@@ -316,7 +318,8 @@ class World:
             "hooks": {"clock": str(self.folder / "sleep"), "home": str(home), **hooks},
         }
         number, pid = self.nursery.start(order)
-        self._pids.add(pid)
+        with self._roll:
+            self._pids.append(pid)
         return Running(number, argv, pid, folder)
 
     def finish(self, running: Running, limit: float = 120) -> Done:
