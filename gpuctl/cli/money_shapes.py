@@ -104,7 +104,9 @@ def line_shape(line: Line) -> dict[str, Any]:
         "amount": decimal_text(line.amount),
         "unit": None if line.unit is None else line.unit.value,
         "rate": None if line.rate is None else decimal_text(line.rate),
-        "cost": f"{line.cost:f}",
+        # A missing price is never zero.
+        "cost": None if line.unpriced and not line.cost else f"{line.cost:f}",
         "sessions": line.sessions,
         **({"note": line.note} if line.note else {}),
+        **({"unpriced": True} if line.unpriced else {}),
     }

@@ -23,7 +23,7 @@ def print_statement(session: Session, made: Statement, period: Period, *, filter
             _row(account.project, account.cost, account.absorbed, account.markup, account.billable)
         )
         rows += [
-            _line(f"  {line.kind} {line.sku or ''}".rstrip(), line.cost)
+            _line(f"  {line.kind} {line.sku or ''}".rstrip(), line.cost, unpriced=line.unpriced)
             for line in account.lines
             if line.cost or line.kind != "settle"  # a bill rounds each of its rows
         ]
@@ -85,8 +85,12 @@ def _row(
     }
 
 
-def _line(name: str, cost: Decimal) -> dict[str, str]:
-    return {"project": name, "cost": dollars(cost), "absorbed": "", "markup": "", "billable": ""}
+def _line(name: str, cost: Decimal, *, unpriced: bool = False) -> dict[str, str]:
+    """`?` for what has no price: it is missing, not nothing."""
+    shown = dollars(cost) if cost or not unpriced else "?"
+    if cost and unpriced:
+        shown += " + ?"
+    return {"project": name, "cost": shown, "absorbed": "", "markup": "", "billable": ""}
 
 
 _COLUMNS = [

@@ -41,6 +41,8 @@ class Line(NamedTuple):
     sessions: int
     note: str | None = None
     """Why: of adjustments and corrections."""
+    unpriced: bool = False
+    """A price of it is missing: `cost` is what is known of it, 0 where that is nothing."""
 
 
 class Account(NamedTuple):
@@ -180,7 +182,7 @@ class _Allowances:
 class _Thing:
     """What goes into one line: the charges of a kind of thing on a market."""
 
-    __slots__ = ("_size", "_tally", "first", "notes", "tallies", "usages")
+    __slots__ = ("_size", "_tally", "first", "notes", "tallies", "unpriced", "usages")
 
     def __init__(self, first: Charge) -> None:
         self.first = first
@@ -190,6 +192,7 @@ class _Thing:
         """By size: machine-hours are billed hours of so many cores at once."""
         self.usages: set[str | None] = set()
         self.notes: dict[str, None] = {}
+        self.unpriced = False
 
     def add(self, charge: Charge) -> None:
         """Count one more."""
@@ -198,6 +201,8 @@ class _Thing:
             self._size, self._tally = size, self.tallies.setdefault(size, Tally())
         self._tally.add(charge)
         self.usages.add(charge.usage)
+        if charge.rate is None and not (charge.settled or charge.free):
+            self.unpriced = True
         if charge.note and charge.kind != "settle":
             # A bill asks anew every day; the reasons of adjustments and corrections are few.
             self.notes[charge.note] = None
@@ -272,4 +277,5 @@ def _lines(group: Sequence[_Thing], cost: Decimal, places: int) -> Iterable[Line
             cost=rounded[name],
             sessions=len(thing.usages),
             note="; ".join(thing.notes) or None,
+            unpriced=thing.unpriced,
         )

@@ -54,6 +54,8 @@ class StatementLine(NamedTuple):
     cost: Decimal
     note: str | None = None
     """What a correction corrects, why an adjustment was made."""
+    unpriced: bool = False
+    """A price of it is missing: `cost` is what is known of it, 0 where that is nothing."""
 
 
 class PriceStep(NamedTuple):

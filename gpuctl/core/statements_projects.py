@@ -135,6 +135,7 @@ class Drawing:
                 rate=None if beside else line.rate,
                 cost=part,
                 note=line.note,
+                unpriced=line.unpriced,
             )
 
     def _session(self, run: Run, cost: Decimal, seconds: int) -> SessionLine:

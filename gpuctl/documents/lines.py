@@ -3,6 +3,7 @@
 from gpuctl.core.rounding import decimal_text
 from gpuctl.core.rules import MARKET_KINDS
 from gpuctl.core.statement import StatementLine
+from gpuctl.documents.formats import amount
 
 KINDS = {
     "compute": "Machine",
@@ -59,6 +60,13 @@ def amount_of(line: StatementLine) -> str:
     if line.unit is None:
         return ""
     return f"{decimal_text(line.amount)} {unit_of(line)}"
+
+
+def cost_of(line: StatementLine, currency: str) -> str:
+    """`1.39`; `?` where the price is missing, which is not nothing."""
+    if not line.unpriced:
+        return amount(line.cost, currency)
+    return f"{amount(line.cost, currency)} + ?" if line.cost else "?"
 
 
 def unit_of(line: StatementLine) -> str:

@@ -29,7 +29,7 @@ from gpuctl.documents.formats import (
     short_moment,
     stretch,
 )
-from gpuctl.documents.lines import amount_of, details_of, kind_of
+from gpuctl.documents.lines import amount_of, cost_of, details_of, kind_of
 
 _SPECIAL = re.compile(r"[\\`*_{}\[\]<>#|~!&$@]|:(?=//)|^(?:[-+=]|\d+(?=[.)]))")
 """What Markdown could take for its own: marks anywhere, list marks and rules at the beginning."""
@@ -136,7 +136,7 @@ def _project(statement: Statement, project: ProjectStatement) -> Iterator[str]:
             _what(line),
             amount_of(line),
             rate,
-            amount(line.cost, currency),
+            cost_of(line, currency),
         )
         for line, rate in zip(project.lines, rates, strict=True)
     ]

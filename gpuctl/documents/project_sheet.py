@@ -3,7 +3,7 @@
 from decimal import Decimal
 
 from gpuctl.core.kinds import EndedBy
-from gpuctl.core.statement import ProjectStatement, SessionLine, Statement
+from gpuctl.core.statement import ProjectStatement, SessionLine, Statement, StatementLine
 from gpuctl.documents import price_sheet
 from gpuctl.documents.formats import (
     NONE,
@@ -17,7 +17,7 @@ from gpuctl.documents.formats import (
     provider,
     short_moment,
 )
-from gpuctl.documents.lines import details_of, kind_of, unit_of
+from gpuctl.documents.lines import cost_of, details_of, kind_of, unit_of
 from gpuctl.documents.sheet import (
     Block,
     Cell,
@@ -61,6 +61,13 @@ def _figures(project: ProjectStatement, currency: str) -> Facts:
     return Facts(tuple(pairs))
 
 
+def _rate(line: StatementLine) -> str:
+    """In words, where it is no one number."""
+    if line.unit is None or line.rate is not None:
+        return ""
+    return "not known" if line.unpriced and not line.cost else "various"
+
+
 def _lines(name: str, project: ProjectStatement, currency: str) -> Table:
     amounts = aligned(line.amount if line.unit else None for line in project.lines)
     rates = aligned((line.rate if line.unit else None for line in project.lines), 2)
@@ -69,8 +76,8 @@ def _lines(name: str, project: ProjectStatement, currency: str) -> Table:
             (
                 Cell(plain(kind_of(line)), " · ".join(map(plain, details_of(line)))),
                 Cell(amounts[i], unit_of(line)),
-                Cell("various" if line.unit and line.rate is None else rates[i]),
-                Cell(amount(line.cost, currency)),
+                Cell(_rate(line) or rates[i]),
+                Cell(cost_of(line, currency)),
             )
         )
         for i, line in enumerate(project.lines)

@@ -1,5 +1,6 @@
 """`spend` and `report` of somebody: a name that nobody has is an error, never a sum of nothing."""
 
+import re
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -50,3 +51,18 @@ def test_nothing_has_the_decimals_of_its_currency_and_no_sign(noted):
         assert found[name] == "0.00", name
     empty = noted.json("report", "--month", "2026-02")
     assert (empty["total"], empty["total_billable"], empty["unattributed"]) == ("0.00",) * 3
+
+
+def test_a_missing_price_is_shown_as_missing_by_every_report(noted):
+    noted.machine("vision-1", "acme/vision", WHEN)
+    month = ("--month", "2026-03", "--client", "acme")
+    assert re.search(r"compute g6.xlarge +\?", noted.ok("report", *month))
+    lines = noted.json("report", *month)["projects"][0]["lines"]
+    (compute,) = (line for line in lines if line["kind"] == "compute")
+    assert (compute["cost"], compute["rate"], compute["unpriced"]) == (None, None, True)
+    told = noted.ok("report", *month, "--format", "md")
+    assert re.search(r"Machine: g6.xlarge, spot \| 21 h \| \S \| \? \|", told)
+    page = noted.ok("report", *month, "--format", "html")
+    assert ">not known<" in page
+    noted.price("0.30", WHEN.replace(hour=20))
+    assert re.search(r"compute g6.xlarge +\$3.90 \+ \?", noted.ok("report", *month))

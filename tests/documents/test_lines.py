@@ -4,7 +4,7 @@ from decimal import Decimal
 
 from gpuctl.core.kinds import Kind, Market, Unit
 from gpuctl.core.statement import StatementLine
-from gpuctl.documents.lines import KINDS, UNITS, amount_of, details_of, kind_of, unit_of
+from gpuctl.documents.lines import KINDS, UNITS, amount_of, cost_of, details_of, kind_of, unit_of
 
 
 def line(kind, sku=None, market=Market.ON_DEMAND, unit=Unit.MONTH, note=None):
@@ -40,3 +40,10 @@ def test_google_counts_in_gib():
     assert amount_of(line("disk", "hyperdisk-balanced")) == "2.5 GiB-months"
     assert amount_of(line("ram", "n1-ram", unit=Unit.HOUR)) == "2.5 GiB-h"
     assert unit_of(line("adjust", unit=None)) == ""
+
+
+def test_a_missing_price_is_not_nothing():
+    known = line("compute", unit=Unit.HOUR)
+    assert cost_of(known, "USD") == "1.00"
+    assert cost_of(known._replace(unpriced=True), "USD") == "1.00 + ?"
+    assert cost_of(known._replace(unpriced=True, cost=Decimal("0.00")), "USD") == "?"
