@@ -104,7 +104,9 @@ class Drawing:
         """
         if terms.absorbed or (account.absorbed and account.absorbed == account.cost):
             return cost
-        if self._in_usd or not account.absorbed:
+        if not account.absorbed:
+            return round_half_up(Decimal(0), self._places)
+        if self._in_usd:
             return account.absorbed
         recharged = round_half_up(Fraction(account.recharged) * self._per_usd, self._places)
         return cost - min(recharged, cost)

@@ -1,5 +1,7 @@
 """`spend` and `report` of somebody: a name that nobody has is an error, never a sum of nothing."""
 
+import csv
+import io
 import re
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -66,3 +68,12 @@ def test_a_missing_price_is_shown_as_missing_by_every_report(noted):
     assert ">not known<" in page
     noted.price("0.30", WHEN.replace(hour=20))
     assert re.search(r"compute g6.xlarge +\$3.90 \+ \?", noted.ok("report", *month))
+
+
+def test_a_currency_without_cents_has_none_anywhere(noted):
+    noted.user(SETTINGS + '[client.acme]\ncurrency = "JPY"\n')
+    noted.ledger.append([Adjust("a3", "acme/vision", WHEN, Decimal("1.50"), "work")])
+    how = ("report", "--month", "2026-03", "--client", "acme", "--rate", "150", "--format")
+    amounts = [row["amount"] for row in csv.DictReader(io.StringIO(noted.ok(*how, "csv")))]
+    assert amounts == ["225", "225"]
+    assert re.search(r"\*\*total\*\* .* \*\*225\*\*", noted.ok(*how, "md"))
