@@ -28,6 +28,7 @@ from gpuctl.core.span import Span, format_duration
 __all__ = ["Attempt", "Plan", "affordable", "make_plan", "nothing_to_try"]
 
 _SHORTEST = timedelta(minutes=5)
+_REASONS = 3
 """A machine that a budget ends sooner is not worth its start."""
 
 
@@ -150,12 +151,27 @@ def make_plan(
 
 def nothing_to_try(template: Template, skipped: Sequence[Attempt]) -> CannotFill:
     """The error for a template of which nothing is offered, with each reason."""
-    reasons = "\n".join(f"  {s.type}: {s.reason}" for s in skipped) or "  no offer came back"
+    lines = [f"  {type_}: {why}" for type_, why in told_of(skipped)]
+    reasons = "\n".join(lines) or "  no offer came back"
     return TypeNotOffered(
         f"nothing that template {template.name} asks for is offered:\n{reasons}",
         code="not-offered",
         hint="gpuctl offers    (what can be had)",
     )
+
+
+def told_of(skipped: Sequence[Attempt]) -> Sequence[tuple[str, str]]:
+    """Types and why each is left out, for people: a type that is too dear everywhere is so once."""
+    by_type: dict[str, list[str]] = {}
+    for skip in skipped:
+        by_type.setdefault(skip.type, []).append(skip.reason or "")
+    told = []
+    for type_, whys in by_type.items():
+        shown = whys if len(whys) <= _REASONS else whys[: _REASONS - 1]
+        told += [(type_, why) for why in shown]
+        if len(whys) > len(shown):
+            told.append((type_, f"and {len(whys) - len(shown)} more: gpuctl offers"))
+    return told
 
 
 def _stopped(machine: Machine) -> bool:
@@ -167,7 +183,10 @@ def _stopped(machine: Machine) -> bool:
 
 def _skipped(offers: Sequence[Offer], want: Want) -> Sequence[Attempt]:
     seen: dict[tuple[str, str | None], Attempt] = {}
-    for offer in offers:
+    order = list(dict.fromkeys(offer.type for offer in offers))
+    # The cheapest first: of what is too dear, that is what a maximum would have to be.
+    nearest = sorted(offers, key=lambda o: (order.index(o.type), o.hourly is None, o.hourly or 0))
+    for offer in nearest:
         if not offer.available and matches(offer, replace(want, zones=(), regions=())):
             attempt = Attempt(
                 type=offer.type,

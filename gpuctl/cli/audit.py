@@ -102,7 +102,7 @@ def _audit(session: Session, *, fix: bool, notify: bool) -> int:
         _tell(session, notices(session.app, found))
     ours = [finding for finding in found.findings if finding.ours]
     if fix and ours:
-        listed = ", ".join(finding.resource for finding in ours)
+        listed = ", ".join(dict.fromkeys(finding.resource for finding in ours))
         if confirmed(session, f"End {listed}?", destroys=True):
             verb.fix(session.app, ours)
             return 1 if found.silent else 0

@@ -16,7 +16,12 @@ def doctor(session: Session) -> int:
     from gpuctl.cli import timer
 
     sections = verb(session.app, timer.checks(session))
-    checks = [(section.name, check) for section in sections for check in section.checks]
+    # A provider's own checks begin with its name, and so does their section.
+    checks = [
+        (f"{section.name}.{check.name.removeprefix(f'{section.name.split()[0]} ')}", check)
+        for section in sections
+        for check in section.checks
+    ]
     failed = sum(check.ok is False for _, check in checks)
     warned = sum(check.ok is None for _, check in checks)
     if session.output == "json":
@@ -25,20 +30,21 @@ def doctor(session: Session) -> int:
             {
                 "checks": [
                     {
-                        "name": f"{section}.{check.name}",
+                        "name": name,
                         "ok": check.ok,
                         "says": check.says,
                         "why": check.why,
                         "fix": check.fix,
                     }
-                    for section, check in checks
+                    for name, check in checks
                 ]
             },
         )
         return ChecksFailed.exit_code if failed else 0
-    for section, check in checks:
+    width = max(len(name) for name, _ in checks)
+    for name, check in checks:
         mark = {True: "ok", None: "!", False: "NO"}[check.ok]
-        click.echo(f"{mark:>3}  {section}.{check.name:<12} {check.says}")
+        click.echo(f"{mark:>3}  {name:<{width}}  {check.says}")
         if check.ok is not True:
             for label, text in (("why", check.why), ("do", check.fix)):
                 if text:

@@ -2,7 +2,7 @@
 
 import click
 
-from gpuctl.app.plan import Plan
+from gpuctl.app.plan import Plan, told_of
 from gpuctl.cli.session import Session
 from gpuctl.cli.text import dollars, rate
 from gpuctl.core.span import format_duration, format_time
@@ -12,7 +12,7 @@ def print_plan(session: Session, plan: Plan) -> None:
     """What would be started, what is left out and why, the price, the worst case, the budget."""
     first = plan.offers[0]
     lines = [f"Plan for {plan.project}: {plan.name} from template {plan.template.name}"]
-    lines += [f"  {skip.type:<14} {skip.reason}" for skip in plan.skipped]
+    lines += [f"  {type_:<14} {why}" for type_, why in told_of(plan.skipped)]
     gpu = f"{first.gpus}x {first.gpu}, " if first.gpu else ""
     lines.append(f"> {first.type:<14} {gpu}{first.market} {rate(first.hourly)}/h in {first.zone}")
     others = len(plan.offers) - 1

@@ -1,11 +1,15 @@
 """What is typed behind `run`, `ssh`, `down`, `extend`: a wrong word is told, never guessed."""
 
+from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from gpuctl.app.fleet import cached
 from gpuctl.core.books import books
+from gpuctl.core.kinds import Market
+from gpuctl.core.model import Check
 
 from .clouds import Account, Clouds
 from .desk import NOW
@@ -105,3 +109,49 @@ def test_a_life_beyond_the_ceiling_is_said(desk: Any) -> None:
     desk.clouds = Clouds(Account())
     said = desk("up", "-p", "acme/vision", "-t", "l4-spot", "--ttl", "900d", "--dry-run").output
     assert "900d is more than limits.max_lifetime allows: 1d" in said
+
+
+class Dear(Account):
+    """What is offered costs another price in each of five zones, and each is too dear."""
+
+    def offers(self, want: Any) -> list[Any]:
+        prices = ("0.90", "0.30", "0.70", "0.50", "0.60")
+        return [
+            replace(
+                offer, available=False, hourly=Decimal(usd), zone=f"z{usd}", reason=f"{usd} is dear"
+            )
+            for offer in super().offers(want)
+            for usd in prices
+            if offer.market is Market.SPOT
+        ]
+
+
+def test_what_is_too_dear_everywhere_is_said_once(desk: Any) -> None:
+    """Thirty-seven lines hid the one price that was near."""
+    desk.user("[client.acme.project.vision]\n")
+    desk.clouds = Clouds(Dear())
+    said = desk.refused("up", "-p", "acme/vision", "-t", "t4-spot", "-y", code=5)
+    assert said[said.index("  g4dn") :].splitlines()[:3] == [
+        "  g4dn.xlarge: 0.30 is dear",
+        "  g4dn.xlarge: 0.50 is dear",
+        "  g4dn.xlarge: and 3 more: gpuctl offers",
+    ]
+    attempts = desk("up", "-p", "acme/vision", "-t", "t4-spot", "-y", "--json").stdout
+    assert attempts.count("is dear") == 10
+
+
+class Checked(Account):
+    """Says of itself what a provider says: its own name first, and one name is long."""
+
+    def checks(self, *_: Any, **__: Any) -> list[Check]:
+        return [
+            Check(name="aws credentials", ok=True, says="SAYS"),
+            Check(name="aws quota on-demand g6 us-east-2", ok=True, says="SAYS"),
+        ]
+
+
+def test_doctors_lines_are_aligned_and_name_a_cloud_once(desk: Any) -> None:
+    desk.clouds = Clouds(Checked())
+    lines = [line for line in desk("doctor").stdout.splitlines() if "SAYS" in line]
+    assert [line.split()[1] for line in lines] == ["aws.credentials", "aws.quota"]
+    assert len({line.index("SAYS") for line in lines}) == 1
