@@ -50,7 +50,8 @@ def told(ctx: click.Context, session: Session, work: Callable[[], Any]) -> Any:
         if session.environ.get("GPUCTL_SANDBOX"):
             from gpuctl.sandbox.safety import check_environment, keep_awake
 
-            check_environment(session.environ)
+            if not _enters_sandbox(ctx):
+                check_environment(session.environ)
             keep_awake(session.environ)
         code = work()
     except GpuctlError as error:
@@ -75,6 +76,12 @@ def told(ctx: click.Context, session: Session, work: Callable[[], Any]) -> Any:
         ctx.exit(0)
     if isinstance(code, int) and code:
         ctx.exit(code)
+
+
+def _enters_sandbox(ctx: click.Context) -> bool:
+    """`sandbox env` and its like ask no cloud: they are how a half-entered shell is put right."""
+    group = ctx.parent.info_name if ctx.parent is not None else None
+    return group == "sandbox" and ctx.info_name in ("env", "start", "status", "stop")
 
 
 def explain(error: GpuctlError, *, debug: bool) -> None:
