@@ -88,9 +88,12 @@ def test_arguments_directory_and_environment(target, place):
     assert not list(place.machine.home.glob("gpuctl-job.*"))
 
 
-def test_a_directory_that_is_not_there_is_a_failure(target):
+def test_a_directory_that_is_not_there_is_a_failure_that_says_why(target):
+    """It ended with 1 and an empty log, as if the command itself had failed."""
     session.start(target, "j", ["true"], directory="none")
-    assert wait(target, "j").code == 1
+    assert wait(target, "j").code == 125
+    said = b"".join(session.follow(target, "j"))
+    assert said == b"gpuctl: there is no directory none on this machine yet: leave out --no-push\n"
 
 
 def test_a_name_is_used_once(target):
