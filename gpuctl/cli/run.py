@@ -85,6 +85,9 @@ def _run_once(
     from gpuctl.app.sync import sync
     from gpuctl.cli.remote import machine_and_argv
 
+    # What is lacking here is told before a machine is started for it.
+    environ = _environ(session)
+    source = None if flags["no_push"] else tree_of(session)
     if flags["bring"]:
         argv = words_of(name, argv)
         name = bring(session, argv, flags)
@@ -92,14 +95,13 @@ def _run_once(
     machine, words = machine_and_argv(synced.machines, name, argv)
     if not words:
         raise UsageProblem("run what?", hint="gpuctl run -- python train.py")
-    source = None if flags["no_push"] else tree_of(session)
     wanted = verb.Job(
         name=flags["job"] or f"job-{session.app.new_id()[:6]}",
         argv=after_setup(session, words),
         directory=_directory(machine),
         source=source,
         exclude=session.settings.sync.exclude,
-        environ=_environ(session),
+        environ=environ,
         keep=kept.keep_of(
             session.app, machine, flags["job"], words, restore=not flags["no_restore"]
         ),

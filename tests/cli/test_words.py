@@ -155,3 +155,13 @@ def test_doctors_lines_are_aligned_and_name_a_cloud_once(desk: Any) -> None:
     lines = [line for line in desk("doctor").stdout.splitlines() if "SAYS" in line]
     assert [line.split()[1] for line in lines] == ["aws.credentials", "aws.quota"]
     assert len({line.index("SAYS") for line in lines}) == 1
+
+
+def test_what_a_job_lacks_here_is_told_before_a_machine_is_started(desk: Any) -> None:
+    """It was told after: the machine stayed, and cost."""
+    desk.user("[client.acme.project.vision]\n")
+    desk.project_file.write_text("[run]\nenv = ['NO_SUCH']\n")
+    desk.clouds = Clouds(Account())
+    said = desk.refused("run", "--up", "-p", "acme/vision", "-t", "l4-spot", "-y", "--", "true")
+    assert "NO_SUCH, which this shell does not have" in said
+    assert "Plan for" not in said
