@@ -51,14 +51,16 @@ GROUP BY ALL
 _LATEST = """QUALIFY resource IS NULL OR started IS NULL OR row_number() OVER (
     PARTITION BY resource, started ORDER BY TRY_CAST(version AS BIGINT) DESC NULLS LAST) = 1"""
 
+_BEGIN = """CASE WHEN regexp_full_match(period, '[0-9]{6}')
+    THEN TRY_CAST(left(period, 4) || '-' || right(period, 2) || '-01' AS DATE)
+    ELSE TRY_CAST(TRY_CAST(period AS TIMESTAMPTZ)::TIMESTAMP AS DATE) END"""
+"""The first day of a billing period."""
+
 _CLEAN = """
 CREATE TABLE cleaned AS
 SELECT * REPLACE (resource_id(resource) AS resource, tagged_project(tag) AS tag)
-FROM (SELECT part, day IS NULL AS undated, {words}, said(label) AS label,
-    coalesce(day, CASE WHEN regexp_full_match(period, '[0-9]{{6}}')
-        THEN TRY_CAST(left(period, 4) || '-' || right(period, 2) || '-01' AS DATE)
-        ELSE TRY_CAST(TRY_CAST(period AS TIMESTAMPTZ)::TIMESTAMP AS DATE) END,
-        DATE '{fallback}') AS day,
+FROM (SELECT part, day IS NULL AS undated, day IS NULL AND {begin} IS NOT NULL AS placed,
+    {words}, said(label) AS label, coalesce(day, {begin}, DATE '{fallback}') AS day,
     facts, high, low, quantity, quantities,
     date_trunc('second', started::TIMESTAMP) AS started,
     date_trunc('second', ended::TIMESTAMP) AS ended
@@ -81,7 +83,10 @@ SELECT w.id AS words, c.resource AS resource, c.day AS day,
 FROM cleaned AS c JOIN words AS w ON {same} GROUP BY w.id, c.resource, c.day
 """
 
-SAID = ("sku", "part", "undated", "label", *(w for w in WORDS if w not in ("sku", "resource")))
+SAID = (
+    "sku", "part", "undated", "placed", "label",
+    *(w for w in WORDS if w not in ("sku", "resource")),
+)  # fmt: skip
 """The columns of `words`, in the order by which its rows are numbered."""
 
 
@@ -122,7 +127,7 @@ def _clean(engine: Engine, words: Sequence[str], fallback: date) -> None:
     said = ", ".join(
         f"{f'said({name})' if name in words else 'NULL::VARCHAR'} AS {name}" for name in WORDS
     )
-    run(_CLEAN.format(words=said, fallback=fallback.isoformat()))
+    run(_CLEAN.format(words=said, begin=_BEGIN, fallback=fallback.isoformat()))
     run("DROP TABLE grouped")
     run(_WORDS.format(names=", ".join(SAID)))
     run(_DAYS.format(same=" AND ".join(f"c.{name} IS NOT DISTINCT FROM w.{name}" for name in SAID)))

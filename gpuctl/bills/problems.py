@@ -53,7 +53,7 @@ def _undated(engine: Engine) -> Iterator[str]:
     if rows:
         yield (
             f"{_rows(rows)} without a date that can be read: in the totals, on the first day of "
-            "the billing period, compared with nothing"
+            "the billing period, compared with nothing, and no day that may lack one is settled"
         )
 
 

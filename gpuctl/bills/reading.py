@@ -23,10 +23,15 @@ from gpuctl.bills.shapes import Shape
 from gpuctl.core.billed import BilledDay, Category, Total
 from gpuctl.core.kinds import Kind, Market
 from gpuctl.core.rounding import EXACT
+from gpuctl.core.span import Month
 
 _BATCH = 5_000
 _COMPARED = frozenset({Category.USAGE, Category.CREDIT, Category.REFUND})
 """What can be about one thing that runs; taxes and fees have no kind."""
+
+_USED_IN_PERIOD = frozenset({"aws"})
+"""Whose billing period is the month of the use: an invoice of Google's may have late usage of the
+month before ("Structure of the Detailed data export": `invoice.month`)."""
 
 Window = tuple[date | None, date | None]
 
@@ -95,6 +100,8 @@ class Reading:
             project=project(said["tag"]),
             region=region(said["region"], sku),
             invoice=said["invoice"],
+            undated=said["undated"],
+            placed=said["placed"] and provider in _USED_IN_PERIOD,
         )
 
 
@@ -114,6 +121,9 @@ class _Words(NamedTuple):
     project: str | None
     region: str | None
     invoice: str | None
+    undated: bool
+    placed: bool
+    """`day` begins the billing period of what is undated, and that is the month of its use."""
 
 
 def _day(  # noqa: PLR0913, PLR0917 - the columns of `_DAYS`, a million times over
@@ -151,6 +161,8 @@ def _day(  # noqa: PLR0913, PLR0917 - the columns of `_DAYS`, a million times ov
         said.region,
         said.invoice,
         rows,
+        said.undated,
+        Month(day.year, day.month) if said.placed and day.day == 1 else None,
     )
 
 

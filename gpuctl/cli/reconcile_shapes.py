@@ -29,7 +29,7 @@ def reconcile_shape(made: Settled, *, rows: int, dry_run: bool) -> dict[str, Any
         "breakdown": {name: _text(usd) for name, usd in printed_parts(found.parts, gap).items()},
         "from": {name: f"{span.start:%Y-%m-%dT%H:%M:%SZ}" for name, span in found.spans.items()},
         "to": {name: f"{span.end:%Y-%m-%dT%H:%M:%SZ}" for name, span in found.spans.items()},
-        "differences": [match_shape(m) for m in found.matched if m.difference],
+        "differences": [match_shape(m) for m in found.matched if m.difference or m.undated],
         "unmatched": [unmatched_shape(item) for item in found.unmatched],
         "settled": made.settled,
         "dry_run": dry_run,

@@ -39,7 +39,7 @@ def print_settled(session: Session, made: Settled, *, rows: int, dry_run: bool) 
     for provider, span in sorted(found.spans.items()):
         say(session, f"  {provider} {span.start:%Y-%m-%dT%H:%MZ} to {span.end:%Y-%m-%dT%H:%MZ}")
     say(session, as_table(_sums(made), _SUMS))
-    shown = (m for m in found.matched if round_half_up(m.difference, _PLACES))
+    shown = (m for m in found.matched if m.undated or round_half_up(m.difference, _PLACES))
     apart = sorted(shown, key=_size, reverse=True)
     if apart:
         say(session, "")

@@ -11,6 +11,7 @@ from gpuctl.core.errors import UsageProblem
 from gpuctl.core.kinds import Kind
 from gpuctl.core.ledger_days import Known
 from gpuctl.core.rounding import EXACT, PRINTED_DECIMALS, round_half_up
+from gpuctl.core.undated import Place, Undated, place_of
 
 USD = "USD"
 
@@ -28,6 +29,7 @@ class AskedKey(NamedTuple):
     kind: Kind | None
     day: date
     project: str | None
+    undated: bool = False
 
 
 class Asked(NamedTuple):
@@ -113,6 +115,8 @@ class BillDays(NamedTuple):
     accounts: Mapping[str, frozenset[str]]
     kinds: Mapping[str, frozenset[Kind]]
     rows: int
+    undated: Undated
+    """Of all rows, also those that were not kept: where one is placed tells nothing."""
 
 
 def read_bill(
@@ -124,6 +128,8 @@ def read_bill(
     """
     reading = _Reading(known, per_usd)
     for day in days:
+        if day.undated:
+            reading.doubt(day)
         if keep(day):
             reading.add(day)
     return reading.done()
@@ -142,6 +148,12 @@ class _Reading:
         self._accounts: dict[str, set[str]] = {}
         self._kinds: dict[str, set[Kind]] = {}
         self._rows = 0
+        self._places: set[Place] = set()
+
+    def doubt(self, day: BilledDay) -> None:
+        place = place_of(day, self._named(day)) if day.category is Category.USAGE else None
+        if place is not None:
+            self._places.add(place)
 
     def add(self, day: BilledDay) -> None:
         rate = self._rate(day)
@@ -199,7 +211,7 @@ class _Reading:
     def _add_asked(self, day: BilledDay, resource: str | None, rate: Decimal) -> None:
         named = resource or day.resource
         tag = day.project if named is None else None
-        key = AskedKey(day.provider, named, day.kind, day.day, tag)
+        key = AskedKey(day.provider, named, day.kind, day.day, tag, day.undated)
         one = Asked(
             key=key,
             account=day.account,
@@ -231,6 +243,7 @@ class _Reading:
             accounts={name: frozenset(found) for name, found in self._accounts.items()},
             kinds={name: frozenset(found) for name, found in self._kinds.items()},
             rows=self._rows,
+            undated=Undated(self._places, self._known),
         )
 
 

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import NamedTuple, Protocol
 
 from gpuctl.core.kinds import Kind, Market
+from gpuctl.core.span import Month
 
 
 class Category(StrEnum):
@@ -58,6 +59,10 @@ class BilledDay(NamedTuple):
     region: str | None
     invoice: str | None
     rows: int
+    undated: bool = False
+    """The bill has no date for it that can be read: `day` is a place in the totals, no more."""
+    period: Month | None = None
+    """Of what is undated, the month in which it was used, where the bill tells that."""
 
 
 class Total(NamedTuple):

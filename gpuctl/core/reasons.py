@@ -12,7 +12,9 @@ from gpuctl.core.ledger_days import Known, LedgerDay
 from gpuctl.core.rounding import decimal_text
 from gpuctl.core.rules import billing_zone, rule_for
 from gpuctl.core.span import day_span, format_time
+from gpuctl.core.undated import NO_DATE
 
+NOT_FINAL = "the bill of that day is not final yet"
 _ROUNDED = Fraction(1, 100_000)
 """Bills round hours to 6 decimals and quantities to 10."""
 _START_S = 180
@@ -122,6 +124,8 @@ def _short(value: Fraction) -> str:
 def why_only_billed(asked: Asked, known: Known) -> Why:
     """Why the ledger has nothing for what the bill says is ours."""
     key = asked.key
+    if key.undated:
+        return Why(NO_DATE)
     if key.resource is None:
         return Why(f"nothing of {key.project} ran that day by the ledger, and the bill names no id")
     if asked.known:
@@ -170,7 +174,7 @@ def why_only_reckoned(
     if one.free:
         return Why("interrupted in its first hour: nothing is billed", expected=True)
     if not is_final(one.provider, one.day, now):
-        return Why("the bill of that day is not final yet", expected=True)
+        return Why(NOT_FINAL, expected=True)
     if one.cost == 0 and not one.missing:
         return Why("it costs nothing", expected=True)
     if until is not None and one.first >= until:

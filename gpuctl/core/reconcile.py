@@ -20,12 +20,13 @@ from gpuctl.core.kinds import Kind, Market
 from gpuctl.core.ledger_days import Known, LedgerDay, LedgerDays, known_resources, ledger_days
 from gpuctl.core.names import client_of
 from gpuctl.core.pairing import Pair, Pairs, pairs
-from gpuctl.core.reasons import Why, is_cut, is_final, why_different, why_only_reckoned
+from gpuctl.core.reasons import NOT_FINAL, Why, is_cut, is_final, why_different, why_only_reckoned
 from gpuctl.core.reconciliation import PARTS, Match, Reconciliation
 from gpuctl.core.rounding import round_half_up
 from gpuctl.core.rules import billing_zone
 from gpuctl.core.settling import holding, key_of
 from gpuctl.core.span import Month, Span, day_span
+from gpuctl.core.undated import NO_DATE
 from gpuctl.core.unmatched import billed_alone, not_ours, reckoned_alone
 
 _NEVER = datetime(1970, 1, 1, tzinfo=UTC)
@@ -135,7 +136,12 @@ class _Comparison(NamedTuple):
     settles: Mapping[tuple[str, str, str, datetime], Settle]
 
     def result(self) -> Reconciliation:
-        matched = tuple(self._match(pair) for pair in self.pairs.found if self._is_meant(pair.day))
+        doubtful = self._doubtful()
+        matched = tuple(
+            self._match(pair, undated=pair.asked.key in doubtful)
+            for pair in self.pairs.found
+            if self._is_meant(pair.day)
+        )
         only_billed = [
             self.bill.asked[key] for key in self.pairs.bill_left if self._is_meant_line(key)
         ]
@@ -224,21 +230,32 @@ class _Comparison(NamedTuple):
     def _why(self, day: LedgerDay) -> Why:
         until = None if self.asking.month else self.bill.until.get(day.provider)
         kinds = self.bill.kinds.get(day.provider, frozenset())
-        return why_only_reckoned(day, now=self.now, until=until, kinds=kinds)
+        why = why_only_reckoned(day, now=self.now, until=until, kinds=kinds)
+        lost = not why.expected and self.bill.undated.has(day, day.projects)
+        return Why(NO_DATE) if lost else why
 
-    def _match(self, pair: Pair) -> Match:
+    def _doubtful(self) -> frozenset[AskedKey]:
+        """What was asked without all its rows: whoever shares it gets too little."""
+        return frozenset(
+            pair.asked.key
+            for pair in self.pairs.found
+            if self.bill.undated.has(pair.day, pair.day.projects if pair.by == "tag" else ())
+        )
+
+    def _match(self, pair: Pair, *, undated: bool) -> Match:
         day = pair.day
         until = self.bill.until.get(day.provider)
         final = is_final(day.provider, day.day, self.now) and not is_cut(day, until)
         alone = pair.asked if pair.cost == pair.asked.cost else None
-        reason = why_different(day, alone, pair.usd)
+        reason = why_different(day, alone, pair.usd) if final else NOT_FINAL
         return Match(
             reckoned=day,
             billed=pair.usd,
             by=pair.by,
             final=final,
-            reason=reason if final else "the bill of that day is not final yet",
-            settle=self._settle(pair) if final else None,
+            reason=NO_DATE if undated else reason,
+            settle=self._settle(pair) if final and not undated else None,
+            undated=undated,
         )
 
     def _settle(self, pair: Pair) -> Settle | None:

@@ -38,7 +38,9 @@ class Match(NamedTuple):
     """Whether all rows of the day have arrived: what is not final settles nothing."""
     reason: str | None
     settle: Settle | None
-    """The fact to be added; None where the same is known, or the day is not final."""
+    """The fact to be added; None where the same is known, or the day may not be settled."""
+    undated: bool = False
+    """A row without a readable date may be of that day: it settles nothing."""
 
     @property
     def difference(self) -> Fraction:

@@ -75,6 +75,28 @@ def test_rows_without_a_date_keep_their_place_in_the_totals(bill):
     assert read.problems[0].startswith("3 rows without a date")
 
 
+def test_a_row_without_a_date_keeps_its_resource_and_its_billing_period(bill):
+    lost = line(start="yesterday")
+    periods = ["2025-03-01T00:00:00Z", "2025-04-01", "2025-03-15T00:00:00Z", "soon", ""]
+    read = bill(cur(line(), *(lost.replace(periods[0], period) for period in periods)))
+    dated, *undated = sorted(read.days(), key=lambda day: day.undated)
+    assert (dated.undated, dated.period) == (False, None)
+    assert {(d.undated, d.resource) for d in undated} == {(True, "i-0abc")}
+    # A period that is no calendar month is not known.
+    assert sorted((str(d.period), d.rows) for d in undated) == [
+        ("2025-03", 1),
+        ("2025-04", 1),
+        ("None", 1),
+        ("None", 2),
+    ]
+
+
+def test_the_month_of_an_invoice_is_not_the_month_of_the_use(bill):
+    row = google(usage_start_time="yesterday")
+    (day,) = bill(json.dumps(row) + "\n", "export.jsonl").days()
+    assert (day.day, day.undated, day.period) == (date(2025, 3, 1), True, None)
+
+
 def test_times_with_offsets_fractions_and_without_zones(bill):
     starts = ["2025-03-10T01:30:00+02:00", "2025-03-09 23:30:00", "2025-03-09 23:30:00.25 UTC"]
     (day,) = bill(cur(*(line(start=start) for start in starts))).days()

@@ -300,6 +300,36 @@ def test_a_closed_month_stays_and_what_a_bill_changes_is_a_correction(two_hours)
     assert two_hours.json("report", "--month", "2025-04")["total"] == "1.00"
 
 
+def test_a_day_is_not_settled_where_a_row_of_its_resource_has_no_date(two_hours):
+    hours = [
+        ROW | {"start": f"2025-03-10T{h}:00:00Z", "end": f"2025-03-10T{h + 1}:00:00Z", "cost": "1"}
+        for h in (14, 15)
+    ]
+    bill = cur(two_hours, hours[0], hours[1] | {"start": "yesterday"})
+    result = two_hours("reconcile", bill, "--json")
+    assert result.exit_code == 8
+    made = json.loads(result.stdout)
+    assert (made["settled"], made["gap"]) == (0, "0")
+    said = "the bill has a row of it without a readable date"
+    assert [(d["resource"], d["settled"], d["reason"]) for d in made["differences"]] == [
+        ("i-1", False, said)
+    ]
+    assert [(u["side"], u["resource"], u["reason"]) for u in made["unmatched"]] == [
+        ("bill", "i-1", said)
+    ]
+    assert two_hours.json("spend", *YEAR)["total"] == "2"
+    shown = " ".join(two_hours("reconcile", bill).stdout.split())
+    assert shown.count(said) == 2
+    assert "nothing new to settle" in shown
+
+
+def test_where_the_bill_agrees_as_far_as_it_has_dates_the_reason_is_shown_all_the_same(two_hours):
+    lost = ROW | {"start": "yesterday", "cost": "1"}
+    result = two_hours("reconcile", cur(two_hours, ROW | {"cost": "2"}, lost), "--json")
+    (day,) = json.loads(result.stdout)["differences"]
+    assert (day["difference"], day["settled"]) == ("0", False)
+
+
 # What it is told.
 
 
