@@ -11,7 +11,6 @@ from gpuctl.cli.session import Session
 from gpuctl.cli.text import dollars, rate
 
 if TYPE_CHECKING:
-    from gpuctl.app.leg_costs import LegCost
     from gpuctl.core.jobs import Job
 
 _JOBS = (
@@ -37,6 +36,7 @@ _LEGS = (
     Column("COST", lambda r: dollars(r["cost"]), right=True),
     Column("NOT CHARGED", lambda r: rate(r["waived"]), right=True),
 )
+_OPEN, _LEFT = "open", "not followed"
 
 
 @click.command()
@@ -48,7 +48,6 @@ def jobs(session: Session, job: str | None, *, everything: bool) -> int:
 
     NOT CHARGED is what a machine would have cost that AWS took back in its first hour.
     """
-    from gpuctl.app.leg_costs import leg_costs
     from gpuctl.core import jobs as core
 
     known = core.jobs(session.ledger.events())
@@ -56,25 +55,35 @@ def jobs(session: Session, job: str | None, *, everything: bool) -> int:
         from gpuctl.cli.watch import chosen
 
         one = known[chosen(session, job)]
-        record = _record(one, leg_costs(session.app, one))
+        record = _record(session, one)
         if session.output == "table":
             emit(session, "jobs", "legs", record["legs"], _LEGS, empty="no leg has begun")
         else:
             emit(session, "jobs", "jobs", [record], _JOBS)
         return 0
-    some = [one for one in known.values() if everything or one.over is None]
-    records = [_record(one, leg_costs(session.app, one)) for one in some]
+    some = [_record(session, one) for one in known.values() if everything or one.over is None]
+    records = [one for one in some if everything or one["state"] in (_OPEN, _LEFT)]
     emit(session, "jobs", "jobs", records, _JOBS, empty="no job is open; all: gpuctl jobs -a")
     return 0
 
 
-def _record(job: "Job", costs: "list[LegCost] | Any") -> dict[str, Any]:
+def _state(session: Session, job: "Job") -> str:
+    """One that nobody follows is over with its machine, though nobody saw how it ended."""
+    from gpuctl.app.leg_costs import outlived
+
+    if job.over is not None:
+        return f"ended {job.over.code}"
+    if job.wanted.resume:
+        return _OPEN
+    return "ended unseen" if outlived(session.app, job) else _LEFT
+
+
+def _record(session: Session, job: "Job") -> dict[str, Any]:
+    from gpuctl.app.leg_costs import leg_costs
     from gpuctl.core.rounding import decimal_text
     from gpuctl.core.span import format_time
 
-    wanted = job.wanted
-    going = "open" if wanted.resume else "not followed"
-    state = going if job.over is None else f"ended {job.over.code}"
+    wanted, costs = job.wanted, leg_costs(session.app, job)
     legs = [
         {
             "leg": one.leg.number,
@@ -103,7 +112,7 @@ def _record(job: "Job", costs: "list[LegCost] | Any") -> dict[str, Any]:
         "asked_at": format_time(job.at),
         "resume": "auto" if wanted.resume else "never",
         "deadline": None if wanted.deadline is None else format_time(wanted.deadline),
-        "state": state,
+        "state": _state(session, job),
         "code": None if job.over is None else job.over.code,
         "why": None if job.over is None else job.over.why,
         "lost_seconds": sum(leg["lost_seconds"] or 0 for leg in legs),
