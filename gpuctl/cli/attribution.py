@@ -24,7 +24,7 @@ def switch(session: Session, name: str, project: str, at: str | None) -> int:
     from gpuctl.app.attribute import switch as verb
     from gpuctl.core.span import format_time
 
-    since = _moment(at) or session.now()
+    since = _begun(session, "--at", at, f"gpuctl switch {name} {project}") or session.now()
     events = verb(session.app, name, project, since)
     if not events:
         click.echo(f"{name} runs for {project} already: nothing is written", err=True)
@@ -46,7 +46,8 @@ def assign(
     """Say whose a resource's cost is: a volume, an address, an instance, a snapshot."""
     from gpuctl.app.attribute import assign as verb
 
-    events = verb(session.app, resource, project, _moment(start), _moment(end))
+    since = _begun(session, "--from", start, f"gpuctl assign {resource} {project}")
+    events = verb(session.app, resource, project, since, _moment(end))
     click.echo(f"{resource} is {project}'s ({len(events)} facts)", err=True)
     return 0
 
@@ -141,6 +142,21 @@ def _moment(text: str | None) -> datetime | None:
         return None if text is None else parse_moment(text)
     except ValueError as error:
         raise UsageProblem(str(error)) from None
+
+
+def _begun(session: Session, flag: str, text: str | None, bare: str) -> datetime | None:
+    """A moment from which something is another's. UsageProblem for one that is still to come."""
+    from gpuctl.core.span import format_time
+
+    moment, now = _moment(text), session.now()
+    if moment is not None and moment > now:
+        raise UsageProblem(
+            f"{flag} {text} is {format_time(moment)}, which is still to come: "
+            "who has it then is not known before",
+            hint=f"{bare} {flag} {format_time(now.replace(microsecond=0))}, or once that moment "
+            "is there",
+        )
+    return moment
 
 
 def _shares(pairs: tuple[str, ...]) -> dict[str, Decimal]:

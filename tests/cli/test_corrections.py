@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from gpuctl.cli.receipts import _merged
+from gpuctl.core.span import format_time, parse_moment
 from tests.cli.desk import NOW
 
 PROJECTS = "[client.acme.project.vision]\n[client.borealis.project.nlp]\n"
@@ -55,6 +56,29 @@ def test_switch_says_from_when_on_and_when_nothing_changes(rented):
         0,
         "vision-1 runs for borealis/nlp already: nothing is written\n",
     )
+
+
+@pytest.mark.parametrize(
+    "later", ["2026-03-02T09:00:01Z", "2026-03-02T10:30:00+01:00", "2062-03-02"]
+)
+def test_nothing_changes_hands_at_a_moment_that_is_still_to_come(rented, later):
+    head = rented.ledger.head
+    for argv in (
+        ("switch", "vision-1", "borealis/nlp", "--at", later),
+        ("assign", "i-vision-1", "borealis/nlp", "--from", later),
+    ):
+        said = " ".join(rented.refused(*argv).split())
+        moment = parse_moment(later)
+        assert f"{argv[3]} {later} is {format_time(moment)}, which is still to come" in said
+        assert f"Try: gpuctl {argv[0]} {argv[1]} borealis/nlp" in said
+    assert rented.ledger.head == head
+
+
+def test_what_changes_hands_now_may_say_so(rented):
+    now = "2026-03-02T10:00:00+01:00"
+    assert rented("switch", "vision-1", "borealis/nlp", "--at", now).exit_code == 0
+    (resource,) = {c["resource"] for c in rented.json("spend", "--month", "2026-03")["charges"]}
+    assert rented("assign", resource, "acme/vision", "--from", now).exit_code == 0
 
 
 def test_a_receipt_counts_the_time_of_a_shared_stretch_once():
