@@ -2,7 +2,7 @@
 
 import contextlib
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,14 +37,17 @@ def send(
     client: str | None,
     project: str | None,
     out: Path | None,
+    rated: str | None = None,
 ) -> int:
-    """Draw what was asked for, to stdout or into files."""
+    """Draw what was asked for, to stdout or into files. `rated`: the flag that names a rate."""
     if out is not None and str(out) != "-":
         out = session.cwd / out
     made = (
         _focus(session, period, client=client, project=project)
         if form == _FOCUS
-        else _documents(session, form, period, rates, client=client, project=project, out=out)
+        else _documents(
+            session, form, period, rates, client=client, project=project, out=out, rated=rated
+        )
     )
     for name, data in made.items():
         path = _place(out, name, pdf=form == "pdf")
@@ -79,6 +82,7 @@ def _documents(
     client: str | None,
     project: str | None,
     out: Path | None,
+    rated: str | None,
 ) -> Mapping[str, bytes]:
     """File name -> the document, one for each client that is meant."""
     from gpuctl import documents
@@ -109,6 +113,13 @@ def _documents(
         )
     if not names:
         click.echo("no client has a cost in that time", err=True)
+    unmoved = _closed(books, names) if rated is not None else ()
+    if unmoved and len(unmoved) == len(names):
+        whose = " and ".join(f"{name}'s" for name in names)
+        raise UsageProblem(
+            f"{whose} {period.month} is closed and stays as it was sent: {rated} changes nothing",
+            hint=f'leave out {rated}; gpuctl adjust PROJECT USD --note "…" corrects what was sent',
+        )
     made = {}
     for name in names:
         sent = app.statement_for(books, name, settings, now, rates=rates, head=session.ledger.head)
@@ -122,7 +133,18 @@ def _documents(
         made[file] = documents.draw(sent, form, xero)
         for note in sent.notes:
             click.echo(f"{name}: {note}", err=True)
+        if name in unmoved:
+            click.echo(
+                f"{name}: the month is closed and stays as it was sent: {rated} changes nothing",
+                err=True,
+            )
     return made
+
+
+def _closed(books: "Books", names: Sequence[str]) -> Sequence[str]:
+    """Those who have closed the month that is asked for."""
+    month = books.period.month
+    return [name for name in names if month is not None and (name, month) in books.closed]
 
 
 def _part(books: "Books", sent: "Statement", project: str) -> "Statement":

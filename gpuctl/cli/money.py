@@ -70,7 +70,17 @@ def report(
         from gpuctl.cli.documents import rates_of, send
 
         rates = rates_of(session, how["rate"], how["rates"])
-        return send(session, form, period, rates, client=client, project=project, out=how["out"])
+        rated = next((flag for flag in ("rate", "rates") if how[flag] is not None), None)
+        return send(
+            session,
+            form,
+            period,
+            rates,
+            client=client,
+            project=project,
+            out=how["out"],
+            rated=f"--{rated}" if rated else None,
+        )
     if how["rate"] or how["rates"]:
         raise UsageProblem("--rate and --rates go with a document", hint="--format pdf")
     if how["out"] is None:

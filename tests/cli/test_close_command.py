@@ -161,6 +161,36 @@ def test_a_document_for_each_client(billed):
     assert "is as it was" in billed(*how, "--out", "sent").stderr
 
 
+@pytest.mark.parametrize("how", [("--rate", "0.5"), ("--rates", "rates.csv")])
+def test_a_closed_month_takes_no_other_rate(billed, how):
+    billed.ok(*CLOSE)
+    asked = ("report", "--month", "2026-02", "--format", "md")
+    sent = billed.ok(*asked, "--client", "acme")
+    said = " ".join(billed.refused(*asked, "--client", "acme", *how, "--out", "x.md").split())
+    assert f"acme's 2026-02 is closed and stays as it was sent: {how[0]} changes nothing" in said
+    assert f"leave out {how[0]}" in said
+    billed.refused(*asked, "-p", "acme/vision", *how)
+    assert not (billed.cwd / "x.md").exists()
+    assert billed.ok(*asked, "--client", "acme") == sent
+    # Any other time, and any other client, is as it stands.
+    billed.ok("report", "--client", "acme", "--from", "2026-02-01", "--to", "2026-02-28",
+              "--format", "md", *how)  # fmt: skip
+    billed.ok(*asked, "--client", "borealis", *how)
+
+
+def test_a_rate_for_several_clients_is_said_to_be_none_for_the_closed_one(billed):
+    billed.ok(*CLOSE)
+    how = ("report", "--month", "2026-02", "--format", "md", "--out", "sent", "--rate", "0.5")
+    said = billed(*how)
+    assert said.exit_code == 0, said.output
+    assert "acme: the month is closed and stays as it was sent: --rate changes nothing" in (
+        " ".join(said.stderr.split())
+    )
+    assert "borealis: the month is closed" not in said.stderr
+    billed.ok("close", "borealis", "--month", "2026-02")
+    assert "acme's and borealis's 2026-02 is closed" in billed.refused(*how)
+
+
 def test_a_file_is_not_overwritten_without_asking(billed):
     (billed.cwd / "x.md").write_text("mine")
     how = ("report", "--client", "borealis", "--month", "last", "--format", "md", "--out", "x.md")
