@@ -21,8 +21,8 @@ _BAR = 10
 def budget(session: Session) -> int:
     """Budgets of this month, what is left of them, and what the month will come to.
 
-    The forecast goes on at the prices of now: machines until their deadlines, storage until the
-    month's end.
+    The forecast goes on at the prices of now: machines until their deadlines, storage that
+    outlives them until the month's end.
     """
     from gpuctl.app.budget import budgets_in, spent_this_month
     from gpuctl.cli.money_shapes import exact

@@ -21,7 +21,8 @@ _HOUR = 3_600
 def coming(events: Sequence[Event], now: datetime) -> dict[str, Fraction | None]:
     """Project -> USD that what is open will still cost it this month; None where a price lacks.
 
-    Machines and addresses go on until their lease's deadline, storage until the month's end.
+    Machines and addresses go on until their lease's deadline, with the disks that end with them;
+    other storage until the month's end.
     What is switched or split is shared as its charges will be; idle parts are nobody's, and runs
     on a client's own account are left out.
     """
@@ -53,9 +54,17 @@ def _end(usage: Usage, known: Books, now: datetime) -> datetime:
     zone = billing_zone(usage.provider)
     end = Month.of(now, billing_zone(None)).span(zone).end
     lease = known.leases.get(usage.session or "")
-    if lease is not None and rule_for(usage.provider, usage.kind).unit is Unit.HOUR:
+    by_the_hour = rule_for(usage.provider, usage.kind).unit is Unit.HOUR
+    if lease is not None and (by_the_hour or _ends_with_machine(usage)):
         end = min(end, lease.deadline)
     return end
+
+
+def _ends_with_machine(usage: Usage) -> bool:
+    """At its deadline EC2 terminates a machine, with its own disks; Google's is stopped, and its
+    disk stays (`DeleteOnTermination`, and `scheduling.instanceTerminationAction`, as we set them).
+    """
+    return usage.provider == "aws" and usage.machine is not None
 
 
 def _charge(usage: Usage, book: PriceBook, rest: Span) -> Charge:

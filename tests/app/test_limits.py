@@ -11,7 +11,7 @@ from gpuctl.app.launch import NothingStarted
 from gpuctl.config.model import Limits
 from gpuctl.core.errors import BudgetExceeded, UsageProblem
 from gpuctl.core.events import Adjust, Leased, Split
-from gpuctl.core.kinds import Market
+from gpuctl.core.kinds import Kind, Market
 from tests.app.conftest import ACME, BOREALIS, MACHINE_HOUR, Desk, MakeDesk, budget
 from tests.changed import changed
 
@@ -231,16 +231,20 @@ def test_the_forecast_goes_on_until_deadlines_and_for_storage_until_the_month_en
     machine = desk.machine(ttl=timedelta(hours=6))
     desk.clock.tick(hours=2)
     desk.sync()
-    now, end = desk.clock(), datetime(2026, 4, 1, tzinfo=UTC)
-    found = budget_of(desk.app, ACME, now)
+    found = budget_of(desk.app, ACME, desk.clock())
+    # EC2 terminates it at its deadline, and the disk goes with it.
+    alone = MACHINE_HOUR * hours(desk.clock(), machine.deadline)
+    assert found.forecast == found.spent + alone
+    (disk,) = [usage for usage in desk.books.open if usage.kind is Kind.DISK]
+    kept = disk._replace(id="kept", resource="vol-data", machine=None, start=desk.clock())
+    desk.app.ledger.append([kept])
+    end = datetime(2026, 4, 1, tzinfo=UTC)
     storage = Fraction("8") / (31 * 24)
-    hours = Fraction(int((machine.deadline - now).total_seconds()), 3600)
-    month = Fraction(int((end - now).total_seconds()), 3600)
-    assert found.forecast == found.spent + hours * (MACHINE_HOUR - storage) + month * storage
+    more = budget_of(desk.app, ACME, desk.clock())
+    assert more.forecast == more.spent + alone + storage * hours(desk.clock(), end)
     desk.clock.tick(hours=7)
     later = budget_of(desk.app, ACME, desk.clock())
-    rest = Fraction(int((end - desk.clock()).total_seconds()), 3600)
-    assert later.forecast == later.spent + rest * storage
+    assert later.forecast == later.spent + storage * hours(desk.clock(), end)
 
 
 def test_the_forecast_of_a_shared_machine_is_shared_as_its_charges_are(desk: Desk) -> None:
@@ -262,9 +266,7 @@ def test_the_forecast_of_a_shared_machine_is_shared_as_its_charges_are(desk: Des
     acme, borealis = (budget_of(desk.app, name, now) for name in (ACME, BOREALIS))
     shared = MACHINE_HOUR * hours(now, until)
     assert borealis.forecast == borealis.spent + shared / 4
-    storage = Fraction("8") / (31 * 24)
-    alone = (MACHINE_HOUR - storage) * hours(until, machine.deadline)
-    alone += storage * hours(until, datetime(2026, 4, 1, tzinfo=UTC))
+    alone = MACHINE_HOUR * hours(until, machine.deadline)
     assert acme.forecast == acme.spent + shared / 2 + alone
 
 
