@@ -9,7 +9,14 @@ EXACT = Context(prec=400, traps=[InvalidOperation, DivisionByZero, Inexact])
 PRINTED_DECIMALS = 20
 """The public contract prints exact amounts with at most this many decimals."""
 
-_MINOR_UNITS = {"JPY": 0, "KRW": 0, "CLP": 0, "ISK": 0, "VND": 0, "KWD": 3, "BHD": 3, "TND": 3}
+_DIGITS = (
+    (0, "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF"),
+    (3, "BHD IQD JOD KWD LYD OMR TND"),
+    (4, "CLF UYW"),
+)
+"""All that have other than two (ISO 4217, list one: "Minor unit")."""
+
+_MINOR_UNITS = {name: digits for digits, names in _DIGITS for name in names.split()}
 
 
 def minor_units(currency: str) -> int:

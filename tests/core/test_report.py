@@ -61,6 +61,21 @@ def test_yen_have_no_cents_and_dinars_three():
     assert (figures.total, figures.accounts, figures.currency) == (0, (), "JPY")
 
 
+@pytest.mark.parametrize(
+    ("places", "currencies"),
+    [
+        (0, "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF"),
+        (2, "CHF CNY EUR GBP HUF IDR MGA MRU TWD USD ZZZ"),
+        (3, "BHD IQD JOD KWD LYD OMR TND"),
+        (4, "CLF UYW"),
+    ],
+)
+def test_the_smallest_coin_is_that_of_iso_4217(places, currencies):
+    assert {name: minor_units(name) for name in currencies.split()} == dict.fromkeys(
+        currencies.split(), places
+    )
+
+
 terms_of_anybody = st.builds(
     Terms,
     absorbed=st.booleans(),
