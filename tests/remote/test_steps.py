@@ -20,11 +20,11 @@ HEAD = "#!/usr/bin/env bash\nset -euo pipefail\n"
 @pytest.mark.parametrize(
     ("text", "where"),
     [
-        ("f() {\n  ls /nonexistent\n}\nfalse || true\nf\n", "4: exit 2: ls /nonexistent"),
+        ("f() {\n  ls /dev/null/x\n}\nfalse || true\nf\n", "4: exit 2: ls /dev/null/x"),
         ('x="${NOPE:?needed}"\n', '3: exit 1: x="${NOPE:?needed}"'),
         ("if true; then\n  exit 3\nfi\n", "4: exit 3: exit 3"),
         ('x="/x$(false | cat)"\n', '3: exit 1: x="/x$(false | cat)"'),
-        ("cat >/nonexistent/x <<'CONF'\ntext\nCONF\n", "3: exit 1: cat > /nonexistent/x <<'CONF'"),
+        ("cat >/dev/null/x <<'CONF'\ntext\nCONF\n", "3: exit 1: cat > /dev/null/x <<'CONF'"),
         ("bash -c 'exit 9'\n", "3: exit 9: bash -c 'exit 9'"),
     ],
     ids=["function", "unset", "exit", "pipe", "heredoc", "child"],
