@@ -99,6 +99,8 @@ class SessionLine(NamedTuple):
     """`NAME@VERSION` that it was started from, where that is an image of one's own."""
     recipe_sha256: str | None = None
     """Of the recipe that the image was made of, as the cloud tells it."""
+    unpriced: bool = False
+    """A price of it is missing: `cost` is what is known of it, 0 where that is nothing."""
 
 
 class DaySpend(NamedTuple):

@@ -2,7 +2,7 @@
 
 from gpuctl.core.rounding import decimal_text
 from gpuctl.core.rules import MARKET_KINDS
-from gpuctl.core.statement import StatementLine
+from gpuctl.core.statement import SessionLine, StatementLine
 from gpuctl.documents.formats import amount
 
 KINDS = {
@@ -62,7 +62,7 @@ def amount_of(line: StatementLine) -> str:
     return f"{decimal_text(line.amount)} {unit_of(line)}"
 
 
-def cost_of(line: StatementLine, currency: str) -> str:
+def cost_of(line: StatementLine | SessionLine, currency: str) -> str:
     """`1.39`; `?` where the price is missing, which is not nothing."""
     if not line.unpriced:
         return amount(line.cost, currency)

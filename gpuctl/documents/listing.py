@@ -1,8 +1,8 @@
 """A statement as comma separated values (RFC 4180, UTF-8): what a client can check by itself.
 
 One row for each session and for everything else that is asked for. `amount` of all rows but
-`total` adds up to `amount` of `total`, whose `note` holds the statement's notes. No cell can
-become a formula in a spreadsheet.
+`total` adds up to `amount` of `total`, whose `note` holds the statement's notes. Where a price is
+missing an amount is empty, never zero. No cell can become a formula in a spreadsheet.
 """
 
 import csv
@@ -75,7 +75,8 @@ def _cells(statement: Statement, entry: Entry) -> Iterator[tuple[str, str]]:
     yield "row", entry.row.value
     yield "client", statement.client
     yield "month", statement.month or ""
-    yield "amount", coins(entry.amount, minor_units(statement.currency))
+    missing = entry.session is not None and entry.session.unpriced and not entry.amount
+    yield "amount", "" if missing else coins(entry.amount, minor_units(statement.currency))
     yield "currency", statement.currency
     yield "vat_rate", _number(statement.vat_rate)
     yield "status", statement.basis
@@ -114,10 +115,13 @@ def _session(session: SessionLine, places: int) -> Iterator[tuple[str, str]]:
     yield "seconds", str(session.seconds)
     yield "price_low_usd", _number(session.low)
     yield "price_high_usd", _number(session.high)
-    yield "compute", coins(session.compute, places)
+    missing = session.unpriced and not session.compute
+    yield "compute", "" if missing else coins(session.compute, places)
     yield "other", coins(session.cost - session.compute, places)
     yield "ended_by", session.ended_by.value if session.ended_by else ""
     yield "status", "settled" if session.settled else "estimated"
+    if session.unpriced:
+        yield "note", "a price is missing: amount is what is known of it"
     if session.free:
         yield "note", "interrupted in the first hour: the machine is not billed"
 

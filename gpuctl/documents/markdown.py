@@ -158,7 +158,7 @@ def _sessions(project: ProjectStatement, currency: str) -> Iterator[str]:
             _ended(session),
             duration(session.seconds),
             _prices(session),
-            amount(session.cost, currency),
+            cost_of(session, currency),
         )
         for session in project.sessions
     ]

@@ -110,9 +110,9 @@ def _sessions(name: str, project: ProjectStatement, statement: Statement) -> Tab
                 Cell(short_moment(one.start), _until(one)),
                 Cell(duration(one.seconds)),
                 Cell(*_range(rates[i], rates[i + len(sessions)])),
-                Cell(amount(one.compute, currency)),
+                Cell("?" if one.unpriced and not one.compute else amount(one.compute, currency)),
                 Cell(*_against(one, currency)),
-                Cell(amount(one.cost, currency)),
+                Cell(cost_of(one, currency)),
             )
         )
         for i, one in enumerate(sessions)

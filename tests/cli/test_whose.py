@@ -64,8 +64,16 @@ def test_a_missing_price_is_shown_as_missing_by_every_report(noted):
     assert (compute["cost"], compute["rate"], compute["unpriced"]) == (None, None, True)
     told = noted.ok("report", *month, "--format", "md")
     assert re.search(r"Machine: g6.xlarge, spot \| 21 h \| \S \| \? \|", told)
+    assert re.search(r"\| vision-1 \|.*\| \? \|\n", told)
     page = noted.ok("report", *month, "--format", "html")
     assert ">not known<" in page
+    (row,) = (
+        row
+        for row in csv.DictReader(io.StringIO(noted.ok("report", *month, "--format", "csv")))
+        if row["row"] == "session"
+    )
+    assert (row["amount"], row["compute"]) == ("", "")
+    assert row["note"] == "a price is missing: amount is what is known of it"
     noted.price("0.30", WHEN.replace(hour=20))
     assert re.search(r"compute g6.xlarge +\$3.90 \+ \?", noted.ok("report", *month))
 
