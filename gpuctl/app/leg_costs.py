@@ -12,7 +12,7 @@ from gpuctl.core.books import books
 from gpuctl.core.charges import is_waived
 from gpuctl.core.events import Ended, Event, Usage
 from gpuctl.core.jobs import Job, Leg
-from gpuctl.core.kinds import EndedBy, Kind
+from gpuctl.core.kinds import EndedBy
 from gpuctl.core.span import Span
 from gpuctl.core.tally import total
 
@@ -49,20 +49,6 @@ def leg_costs(app: App, job: Job) -> Sequence[LegCost]:
         )
         found.append(LegCost(leg, cost, whole - cost))
     return found
-
-
-def outlived(app: App, job: Job) -> bool:
-    """Whether the machine that it last ran on has ended, and so whatever it did there."""
-    if job.leg is None or job.leg.begun is None:
-        return False
-    events = app.ledger.events()
-    mine = set(leases_of(events, job.leg))
-    runs = [
-        usage
-        for usage in books(events).usages
-        if usage.session in mine and usage.kind in (Kind.COMPUTE, Kind.VCPU)
-    ]
-    return bool(runs) and all(usage.end is not None for usage in runs)
 
 
 def _asked(event: Event, free: set[str]) -> Event:

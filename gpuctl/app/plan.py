@@ -28,8 +28,9 @@ from gpuctl.core.span import Span, format_duration
 __all__ = ["Attempt", "Plan", "affordable", "make_plan", "nothing_to_try"]
 
 _SHORTEST = timedelta(minutes=5)
-_REASONS = 3
 """A machine that a budget ends sooner is not worth its start."""
+_REASONS = 3
+"""Lines at most of why one type is left out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -55,30 +55,33 @@ def jobs(session: Session, job: str | None, *, everything: bool) -> int:
         from gpuctl.cli.watch import chosen
 
         one = known[chosen(session, job)]
-        record = _record(session, one)
+        record = _record(session, one, _state(session, one))
         if session.output == "table":
             emit(session, "jobs", "legs", record["legs"], _LEGS, empty="no leg has begun")
         else:
             emit(session, "jobs", "jobs", [record], _JOBS)
         return 0
-    some = [_record(session, one) for one in known.values() if everything or one.over is None]
-    records = [one for one in some if everything or one["state"] in (_OPEN, _LEFT)]
+    states = {one.id: _state(session, one) for one in known.values()}
+    some = [one for one in known.values() if everything or states[one.id] in (_OPEN, _LEFT)]
+    records = [_record(session, one, states[one.id]) for one in some]
     emit(session, "jobs", "jobs", records, _JOBS, empty="no job is open; all: gpuctl jobs -a")
     return 0
 
 
 def _state(session: Session, job: "Job") -> str:
     """One that nobody follows is over with its machine, though nobody saw how it ended."""
-    from gpuctl.app.leg_costs import outlived
+    from gpuctl.app.fates import run_of
 
     if job.over is not None:
         return f"ended {job.over.code}"
     if job.wanted.resume:
         return _OPEN
-    return "ended unseen" if outlived(session.app, job) else _LEFT
+    begun = None if job.leg is None else job.leg.begun
+    run = None if begun is None else run_of(session.app, begun)
+    return "ended unseen" if run is not None and run.end is not None else _LEFT
 
 
-def _record(session: Session, job: "Job") -> dict[str, Any]:
+def _record(session: Session, job: "Job", state: str) -> dict[str, Any]:
     from gpuctl.app.leg_costs import leg_costs
     from gpuctl.core.rounding import decimal_text
     from gpuctl.core.span import format_time
@@ -112,7 +115,7 @@ def _record(session: Session, job: "Job") -> dict[str, Any]:
         "asked_at": format_time(job.at),
         "resume": "auto" if wanted.resume else "never",
         "deadline": None if wanted.deadline is None else format_time(wanted.deadline),
-        "state": _state(session, job),
+        "state": state,
         "code": None if job.over is None else job.over.code,
         "why": None if job.over is None else job.over.why,
         "lost_seconds": sum(leg["lost_seconds"] or 0 for leg in legs),

@@ -70,6 +70,11 @@ class Charge(NamedTuple):
             return Fraction(0)
         return None if self.rate is None else self.units * Fraction(self.rate) / self.per
 
+    @property
+    def unpriced(self) -> bool:
+        """Whether its price is missing, and no bill has said what it cost."""
+        return self.rate is None and not (self.settled or self.free)
+
 
 def basis(charges: Iterable[Charge]) -> str:
     """`settled` where a bill settled all of them, `estimated` where none, else `mixed`."""

@@ -201,7 +201,7 @@ class _Thing:
             self._size, self._tally = size, self.tallies.setdefault(size, Tally())
         self._tally.add(charge)
         self.usages.add(charge.usage)
-        if charge.rate is None and not (charge.settled or charge.free):
+        if charge.unpriced:
             self.unpriced = True
         if charge.note and charge.kind != "settle":
             # A bill asks anew every day; the reasons of adjustments and corrections are few.

@@ -174,9 +174,7 @@ class Drawing:
             prices=spot_prices(run),
             image=look.image,
             recipe_sha256=look.recipe_sha256,
-            unpriced=any(
-                charge.cost is None and not charge.settled for charge in (*run.machine, *run.beside)
-            ),
+            unpriced=any(charge.unpriced for charge in (*run.machine, *run.beside)),
         )
 
     def _instead(self, run: Run, usd: Fraction | None, compute: Decimal) -> Decimal | None:

@@ -75,8 +75,9 @@ def _cells(statement: Statement, entry: Entry) -> Iterator[tuple[str, str]]:
     yield "row", entry.row.value
     yield "client", statement.client
     yield "month", statement.month or ""
-    missing = entry.session is not None and entry.session.unpriced and not entry.amount
-    yield "amount", "" if missing else coins(entry.amount, minor_units(statement.currency))
+    unpriced = entry.session is not None and entry.session.unpriced
+    places = minor_units(statement.currency)
+    yield "amount", _known(entry.amount, places, unpriced=unpriced)
     yield "currency", statement.currency
     yield "vat_rate", _number(statement.vat_rate)
     yield "status", statement.basis
@@ -98,7 +99,7 @@ def _cells(statement: Statement, entry: Entry) -> Iterator[tuple[str, str]]:
         yield "fx_source", statement.exchange.source
         yield "fx_quoted", statement.exchange.quoted
     if entry.session is not None:
-        yield from _session(entry.session, minor_units(statement.currency))
+        yield from _session(entry.session, places)
 
 
 def _session(session: SessionLine, places: int) -> Iterator[tuple[str, str]]:
@@ -115,8 +116,7 @@ def _session(session: SessionLine, places: int) -> Iterator[tuple[str, str]]:
     yield "seconds", str(session.seconds)
     yield "price_low_usd", _number(session.low)
     yield "price_high_usd", _number(session.high)
-    missing = session.unpriced and not session.compute
-    yield "compute", "" if missing else coins(session.compute, places)
+    yield "compute", _known(session.compute, places, unpriced=session.unpriced)
     yield "other", coins(session.cost - session.compute, places)
     yield "ended_by", session.ended_by.value if session.ended_by else ""
     yield "status", "settled" if session.settled else "estimated"
@@ -124,6 +124,11 @@ def _session(session: SessionLine, places: int) -> Iterator[tuple[str, str]]:
         yield "note", "a price is missing: amount is what is known of it"
     if session.free:
         yield "note", "interrupted in the first hour: the machine is not billed"
+
+
+def _known(amount: Decimal, places: int, *, unpriced: bool) -> str:
+    """Empty where the price is missing, which is not nothing."""
+    return "" if unpriced and not amount else coins(amount, places)
 
 
 def _period(statement: Statement, provider: str | None) -> tuple[str, str]:

@@ -124,10 +124,10 @@ def _solve(
     waits: list[list[Row]] = [[[0.0]] * len(AGES)]
     moves: list[list[Row]] = [[[0.0]] * len(AGES)]
     for left in range(1, STEPS + 1):
-        # On on-demand, `gone` is without and `there` with spot in sight.
         again = _safe(started(spot[0], left), 2 * least)
         lost = [a + elsewhere * (min(a, b) - a) for a, b in zip(idle[0], again, strict=True)]
         now_spot = [stepped(spot, at, on[at], lost, price * step) for at in classes]
+        # On on-demand, `gone` is without and `there` with spot in sight.
         now_gone = [stepped(gone, at, off[at], there[0], step) for at in classes]
         keep = [stepped(there, at, on[at], gone[0], step) for at in classes]
         found = list(map(min, again, started(there[0], left)))
