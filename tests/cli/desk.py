@@ -10,12 +10,24 @@ from click.testing import CliRunner
 from gpuctl.cli import main
 from gpuctl.cli.session import Session
 from gpuctl.core.events import Leased, Price, Seen, Usage
+from gpuctl.core.jobs import Wanted
 from gpuctl.core.kinds import Kind, Market, State, Unit
 from gpuctl.core.model import Machine, MachineId
 from gpuctl.core.snapshot import write_machine
 from gpuctl.ledger.store import SqliteLedger
 
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
+WANTED = Wanted(
+    name="train",
+    project="acme/vision",
+    template="l4-spot",
+    argv=("python", "train.py"),
+    directory="work/vision",
+    host="anna",
+    tree="/tree",
+    resume=False,
+)
+"""What `run` asks for."""
 
 
 class FixedSession(Session):

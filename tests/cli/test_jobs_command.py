@@ -5,9 +5,10 @@ from datetime import timedelta
 import pytest
 
 from gpuctl.core.events import Ended
-from gpuctl.core.jobs import Begun, Claim, Wanted, note
+from gpuctl.core.jobs import Begun, Claim, note
 from gpuctl.core.kinds import EndedBy
-from tests.cli.desk import NOW, Desk
+from gpuctl.core.model import MachineId
+from tests.cli.desk import NOW, WANTED, Desk
 
 SINCE = NOW - timedelta(hours=3)
 JOB = "01JOB"
@@ -17,21 +18,11 @@ JOB = "01JOB"
 def detached(desk: Desk) -> Desk:
     """`run` on a machine that was up, left with Ctrl-C."""
     desk.machine("vision-1", "acme/vision", SINCE)
-    wanted = Wanted(
-        name="train",
-        project="acme/vision",
-        template="l4-spot",
-        argv=("python", "train.py"),
-        directory="work/vision",
-        host="anna",
-        tree="/tree",
-        resume=False,
-    )
     claim = Claim(1, 1, "anna", NOW, NOW, "vision-1", existing=True)
     begun = Begun(
         leg=1,
         at=NOW,
-        machine="aws/111122223333/us-east-2/us-east-2a/i-0abc",
+        machine=str(MachineId("aws", "111122223333", "us-east-2", "us-east-2a", "i-0abc")),
         name="vision-1",
         lease="lease-i-0abc",
         zone="us-east-2a",
@@ -40,7 +31,7 @@ def detached(desk: Desk) -> Desk:
         market="spot",
         remote="train",
     )
-    desk.ledger.append([note(JOB, fact, NOW) for fact in (wanted, claim, begun)])
+    desk.ledger.append([note(JOB, fact, NOW) for fact in (WANTED, claim, begun)])
     return desk
 
 
@@ -61,15 +52,5 @@ def test_it_is_over_with_its_machine(detached: Desk) -> None:
 
 
 def test_one_whose_command_never_began_is_not_taken_for_ended(desk: Desk) -> None:
-    wanted = Wanted(
-        name="train",
-        project="acme/vision",
-        template="l4-spot",
-        argv=("true",),
-        directory="work",
-        host="anna",
-        tree=None,
-        resume=False,
-    )
-    desk.ledger.append([note(JOB, wanted, NOW)])
+    desk.ledger.append([note(JOB, WANTED, NOW)])
     assert states(desk) == ["not followed"]

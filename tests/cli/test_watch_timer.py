@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from gpuctl.core.jobs import Wanted, note
-from tests.cli.desk import NOW, Desk
+from gpuctl.core.jobs import note
+from tests.cli.desk import NOW, WANTED, Desk
 
 CRONTAB = """\
 #!/bin/sh
@@ -113,17 +113,7 @@ def test_doctor_warns_of_a_job_that_nothing_would_resume(at: Desk) -> None:
 
     idle = (True, "no job is open, and none would be resumed by itself", None)
     assert line() == idle
-    wanted = Wanted(
-        name="train",
-        project="acme/vision",
-        template="saved",
-        argv=("python", "train.py"),
-        directory="work/vision",
-        host="anna",
-        tree="/tree",
-        resume=True,
-    )
-    at.ledger.append([note("01J", wanted, NOW)])
+    at.ledger.append([note("01J", WANTED._replace(resume=True), NOW)])
     assert line() == (
         None,
         "1 open job: resumed only while a gpuctl is open",
